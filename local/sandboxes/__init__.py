@@ -1,0 +1,1 @@
+"""A server that speaks E2B's API and envd, with real isolation."""

@@ -1,0 +1,111 @@
+"""The seam between the server and whatever isolates: what an engine must offer.
+
+An engine makes sandboxes in which envd serves HTTP on a Unix socket. The server
+knows nothing else of it, so namespaces, an OCI runtime or a microVM can stand here.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+Privileges = Literal["none", "sudo"]
+"""What `user` may become: nobody else at all, or root of the sandbox's own user namespace."""
+
+DeathCause = Literal["killed", "out_of_memory", "exited"]
+
+BASE_LAYER = "base"
+"""The layer that holds the root filesystem every sandbox starts from."""
+
+
+class EngineError(Exception):
+    """The engine could not do what was asked; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one sandbox may use at most."""
+
+    memory_mb: int = 2048
+    cpu_count: int = 2
+    disk_mb: int = 10_240
+    pids: int = 1024
+    open_files: int = 65_536
+
+
+@dataclass(frozen=True)
+class NetworkPolicy:
+    """Where a sandbox may connect to; nothing may ever connect to a sandbox."""
+
+    allow_internet: bool = True
+    allow_out: tuple[str, ...] = ()
+    deny_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SandboxSpec:
+    """One sandbox to make. `layers` are read-only, topmost first; the last is `BASE_LAYER`."""
+
+    sandbox_id: str
+    layers: tuple[str, ...] = (BASE_LAYER,)
+    limits: Limits = field(default_factory=Limits)
+    privileges: Privileges = "none"
+    network: NetworkPolicy = field(default_factory=NetworkPolicy)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a sandbox uses now. Bytes, and CPU as nanoseconds since it began."""
+
+    memory_bytes: int
+    cpu_ns: int
+    disk_bytes: int
+    processes: int
+
+
+class EngineSandbox(Protocol):
+    """A running sandbox."""
+
+    @property
+    def spec(self) -> SandboxSpec:
+        """What it was made from."""
+
+    @property
+    def envd_socket(self) -> Path:
+        """The host path of the Unix socket on which its envd answers HTTP/1.1."""
+
+    async def kill(self) -> None:
+        """End every process in it at once and free all it held. Safe to call again."""
+
+    async def pause(self) -> None:
+        """Freeze every process in it."""
+
+    async def resume(self) -> None:
+        """Let frozen processes run on."""
+
+    async def snapshot(self, layer_id: str) -> None:
+        """Keep its filesystem as a new read-only layer on top of its own; it runs on."""
+
+    async def usage(self) -> Usage:
+        """What it uses now."""
+
+    async def wait(self) -> DeathCause:
+        """Wait until its first process is gone, and tell why."""
+
+
+class Engine(Protocol):
+    """Makes sandboxes and keeps their layers."""
+
+    async def start(self) -> None:
+        """Remove what a crashed run left, then become ready. Raises `EngineError` if the host cannot."""
+
+    async def create(self, spec: SandboxSpec) -> EngineSandbox:
+        """Make a sandbox whose envd already answers."""
+
+    async def delete_layer(self, layer_id: str) -> None:
+        """Delete a layer. Sandboxes that run on it keep it until they end."""
+
+    def layers(self) -> frozenset[str]:
+        """The layers that exist now."""
+
+    async def close(self) -> None:
+        """Kill every sandbox and leave nothing of ours on the host; layers stay on disk."""
