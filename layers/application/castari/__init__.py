@@ -1,0 +1,1 @@
+"""The control plane's own package, shared by every function through the application layer."""

@@ -1,0 +1,1 @@
+"""One module for each outside system; nothing vendor-shaped leaves this package."""

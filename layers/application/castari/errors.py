@@ -1,0 +1,120 @@
+"""Every error the platform raises on purpose; the HTTP status is on the class.
+
+CastariError
+├── InvalidRequest        400
+├── Unauthorized          401
+├── Forbidden             403
+├── NotFound              404
+├── Conflict              409
+│   └── StaleWrite        409   a conditional write lost: somebody else was first
+├── TooLarge              413
+├── Unprocessable         422   names the field
+├── RateLimited           429   says when to try again
+├── AgentFailed           500
+├── VendorUnavailable     503   AWS or the sandbox service is busy or down: nothing was started
+│   └── VendorRateLimited 503
+├── SandboxLost           502   the sandbox is gone; what it did cannot be known
+└── InvocationTimedOut    504
+"""
+
+from typing import Any, ClassVar
+
+
+class CastariError(Exception):
+    """Base of all; `str(error)` is what a user reads, so it says what to do."""
+
+    status: ClassVar[int] = 500
+
+
+class InvalidRequest(CastariError):
+    """The request cannot be understood."""
+
+    status = 400
+
+
+class Unauthorized(CastariError):
+    """No key, or a key that is not known."""
+
+    status = 401
+
+
+class Forbidden(CastariError):
+    """A known user may not do this."""
+
+    status = 403
+
+
+class NotFound(CastariError):
+    """It does not exist, or is somebody else's: the answer is the same."""
+
+    status = 404
+
+
+class Conflict(CastariError):
+    """The state of the thing does not allow it now."""
+
+    status = 409
+
+
+class StaleWrite(Conflict):
+    """A conditional write lost, so somebody else was first."""
+
+
+class TooLarge(CastariError):
+    """More bytes than the limit, which the message names."""
+
+    status = 413
+
+
+class Unprocessable(CastariError):
+    """A field holds something that cannot be accepted."""
+
+    status = 422
+
+    def __init__(
+        self, message: str, *, field: tuple[str | int, ...] = ("body",), kind: str = "value_error"
+    ) -> None:
+        super().__init__(message)
+        self.field = field
+        self.kind = kind
+
+    @property
+    def detail(self) -> list[dict[str, Any]]:
+        """The list of the public contract: where, what, which kind."""
+        return [{"loc": list(self.field), "msg": str(self), "type": self.kind}]
+
+
+class RateLimited(CastariError):
+    """The key made too many requests in this window."""
+
+    status = 429
+
+    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class AgentFailed(CastariError):
+    """The agent ran and did not end well."""
+
+
+class VendorUnavailable(CastariError):
+    """An outside service is busy or down and nothing was started, so a retry is safe."""
+
+    status = 503
+
+
+class VendorRateLimited(VendorUnavailable):
+    """The sandbox service makes no more sandboxes for now."""
+
+
+class SandboxLost(CastariError):
+    """The sandbox is gone or does not answer; whether the agent ran cannot be known."""
+
+    status = 502
+
+
+class InvocationTimedOut(CastariError):
+    """The agent did not end within its time."""
+
+    status = 504

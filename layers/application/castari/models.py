@@ -1,0 +1,168 @@
+"""What the platform keeps: agents, versions, invocations, warm sandboxes, keys, usage."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+AgentStatus = Literal["draft", "deploying", "active", "stopped", "error"]
+SourceType = Literal["git", "local"]
+VersionStatus = Literal["building", "ready", "failed", "superseded"]
+InvocationStatus = Literal["queued", "running", "completed", "failed", "timed_out", "cancelled", "lost"]
+FailureCode = Literal[
+    "timeout", "out_of_memory", "heap_out_of_memory", "disk_full", "nonzero_exit", "killed",
+    "sandbox_lost", "vendor_unavailable", "internal",
+]  # fmt: skip
+TERMINAL_STATUSES: frozenset[InvocationStatus] = frozenset(
+    {"completed", "failed", "timed_out", "cancelled", "lost"}
+)
+
+
+class Model(BaseModel):
+    """A frozen record."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ActiveVersion(Model):
+    """What an invocation must know of the version it runs, kept on the agent's row so that one read is enough."""
+
+    version_id: str
+    number: int
+    snapshot_id: str
+
+
+class Agent(Model):
+    """One agent of one user. `active_version` serves invocations whatever a deploy beside it does."""
+
+    user_id: str
+    agent_id: str
+    slug: str
+    name: str
+    description: str | None = None
+    source_type: SourceType = "local"
+    git_repo_url: str | None = None
+    git_branch: str | None = None
+    source_hash: str | None = None
+    bundle_key: str | None = None
+    default_model: str | None = None
+    max_turns: int | None = None
+    timeout_seconds: int | None = None
+    status: AgentStatus = "draft"
+    status_message: str | None = None
+    sandbox_id: str | None = None
+    active_version: ActiveVersion | None = None
+    latest_version_number: int = 0
+    secret_names: dict[str, tuple[datetime, datetime]] = Field(default_factory=dict)
+    """Each secret's name with when it was created and last updated; never its value."""
+    secret_version_id: str | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
+class Version(Model):
+    """One immutable bundle made runnable."""
+
+    agent_id: str
+    version_id: str
+    user_id: str
+    slug: str
+    number: int
+    status: VersionStatus
+    message: str | None = None
+    bundle_key: str
+    source_hash: str
+    lockfile_hash: str | None = None
+    manifest: dict[str, Any] = Field(default_factory=dict)
+    snapshot_id: str | None = None
+    size_bytes: int = 0
+    build_milliseconds: int | None = None
+    attempt: int = 1
+    lease_expires_at: datetime | None = None
+    created_at: datetime
+
+
+class Failure(Model):
+    """Why an invocation did not complete, and how to mend it."""
+
+    code: FailureCode
+    message: str
+    remedy: str
+    exit_code: int | None = None
+    signal: str | None = None
+
+
+class Invocation(Model):
+    """One prompt in, one answer out. Exactly one finisher ever moves it to a terminal status."""
+
+    invocation_id: str
+    session_id: str
+    user_id: str
+    agent_id: str
+    slug: str
+    version_id: str | None = None
+    status: InvocationStatus
+    attempt: int = 0
+    timeout_seconds: int
+    prompt: str | None = None
+    prompt_key: str | None = None
+    """The prompt's object in the result bucket when it is too long for the row."""
+    sandbox_id: str | None = None
+    lease_expires_at: datetime | None = None
+    deadline_at: datetime
+    response: str | None = None
+    response_key: str | None = None
+    response_is_base64: bool = False
+    truncated: bool = False
+    stderr_tail: str | None = None
+    exit_code: int | None = None
+    failure: Failure | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_micro_dollars: int = 0
+    duration_milliseconds: int | None = None
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class WarmSandbox(Model):
+    """A sandbox made from a version and never used; whoever deletes its row owns it."""
+
+    version_id: str
+    sandbox_id: str
+    agent_id: str
+    sealed_access_token: str
+    created_at: datetime
+    expires_at: datetime
+
+
+class User(Model):
+    """Somebody with agents."""
+
+    user_id: str
+    email: str
+    created_at: datetime
+
+
+class ApiKey(Model):
+    """A key of a user: its prefix and a hash, never the key. Limits are requests a minute."""
+
+    prefix: str
+    key_id: str
+    user_id: str
+    name: str
+    secret_hash: str
+    crud_per_minute: int
+    invoke_per_minute: int
+    created_at: datetime
+    last_used_at: datetime | None = None
+
+
+class PlatformSecrets(Model):
+    """What the operator gives the platform once, read from its own secret."""
+
+    e2b_api_key: SecretStr
+    sealing_key: SecretStr
+    """32 random bytes in base64: seals access tokens in warm rows."""
+    anthropic_api_key: SecretStr | None = None

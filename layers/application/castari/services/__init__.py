@@ -1,0 +1,1 @@
+"""Use cases: what the platform does, with no word of HTTP, AWS or E2B."""

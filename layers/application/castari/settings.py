@@ -1,0 +1,67 @@
+"""The one place where the environment becomes typed settings; only bootstrap reads it."""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Limits(BaseModel):
+    """What the platform allows; the public contract names the defaults."""
+
+    model_config = ConfigDict(frozen=True)
+
+    prompt_bytes: int = 1024 * 1024
+    prompt_inline_bytes: int = 64 * 1024
+    """A prompt rides in one environment string up to here; Linux ends one at 128 KiB."""
+    row_inline_bytes: int = 100 * 1024
+    output_kept_bytes: int = 10 * 1024 * 1024
+    output_inline_bytes: int = 4 * 1024 * 1024
+    upload_bytes: int = 6 * 1024 * 1024
+    bundle_bytes: int = 250 * 1024 * 1024
+    default_timeout_seconds: int = 120
+    max_timeout_seconds: int = 600
+    deploy_timeout_seconds: int = 600
+    answer_budget_seconds: float = 25.0
+    """API Gateway ends an HTTP integration at 30 s, counted from its own time stamp."""
+    crud_per_minute: int = 100
+    invoke_per_minute: int = 10
+    warm_idle_seconds: int = 15 * 60
+
+
+class Settings(BaseModel):
+    """What differs from stack to stack. Names are the environment variables in lower case."""
+
+    model_config = ConfigDict(frozen=True)
+
+    deployment: str
+    """The stack's name; sandboxes carry it in their metadata so that a sweep touches only its own."""
+    agents_table: str
+    versions_table: str
+    invocations_table: str
+    warm_table: str
+    api_keys_table: str
+    users_table: str
+    usage_table: str
+    bundle_bucket: str
+    result_bucket: str
+    deploy_queue_url: str
+    invocation_queue_url: str
+    maintenance_queue_url: str
+    platform_secret_id: str
+    agent_secret_prefix: str
+    base_template: str
+    warm_per_agent: int
+    presign_endpoint_url: str
+    """Where sandboxes reach S3; empty means AWS itself."""
+    e2b_api_url: str
+    e2b_sandbox_url: str
+    """Empty means E2B's cloud."""
+    limits: Limits = Limits()
+
+
+def load(environment: Mapping[str, str]) -> Settings:
+    """Read settings from the environment. Raises `pydantic.ValidationError` naming what is missing."""
+    names = Settings.model_fields.keys() - {"limits"}
+    return Settings.model_validate(
+        {name: environment[name.upper()] for name in names if name.upper() in environment}
+    )
