@@ -25,7 +25,7 @@ class Model(BaseModel):
 
 
 class ActiveVersion(Model):
-    """What an invocation must know of the version it runs, kept on the agent's row so that one read is enough."""
+    """What an invocation must know of its version, kept on the agent's row so that one read is enough."""
 
     version_id: str
     number: int
