@@ -1,0 +1,29 @@
+"""The floor: node run by the host itself, with no sandbox around it."""
+
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import perf_counter
+
+CLEAN_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+
+
+def node_exits(node: Path) -> None:
+    """Run `node -e 0` from spawn to exit."""
+    subprocess.run([node, "-e", "0"], env=CLEAN_ENVIRONMENT, check=True, stdin=subprocess.DEVNULL)
+
+
+def answers(node: Path, bundle: Path, prompt: str) -> str:
+    """Run a bundle with the prompt on stdin and return its stdout."""
+    command = [node, bundle]
+    return subprocess.run(
+        command, env=CLEAN_ENVIRONMENT, input=prompt, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def node_rate(node: Path, runs: int, at_once: int) -> float:
+    """Return how many `node -e 0` end each second when `at_once` run side by side."""
+    begin = perf_counter()
+    with ThreadPoolExecutor(at_once) as pool:
+        list(pool.map(lambda _: node_exits(node), range(runs)))
+    return runs / (perf_counter() - begin)
