@@ -1,9 +1,17 @@
 """What the platform keeps: agents, versions, invocations, warm sandboxes, keys, usage."""
 
+import json
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, SecretStr
+
+JsonText = Annotated[
+    dict[str, Any],
+    BeforeValidator(lambda value: json.loads(value) if isinstance(value, str) else value),
+    PlainSerializer(json.dumps, return_type=str),
+]
+"""A stranger's JSON object, dumped as text: DynamoDB takes neither its deep nesting nor its long numbers."""
 
 AgentStatus = Literal["draft", "deploying", "active", "stopped", "error"]
 SourceType = Literal["git", "local"]
@@ -73,7 +81,7 @@ class Version(Model):
     bundle_key: str
     source_hash: str
     lockfile_hash: str | None = None
-    manifest: dict[str, Any] = Field(default_factory=dict)
+    manifest: JsonText = Field(default_factory=dict)
     snapshot_id: str | None = None
     size_bytes: int = 0
     build_milliseconds: int | None = None

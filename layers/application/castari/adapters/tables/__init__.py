@@ -1,0 +1,1 @@
+"""DynamoDB: one module per table, and the codec they share."""

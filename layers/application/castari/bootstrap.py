@@ -1,0 +1,129 @@
+"""The composition root: reads settings and builds what handlers call, each once for a worker.
+
+Imports sit inside the functions, so that a Lambda pays only for what it uses:
+boto3 costs 120 to 230 ms, e2b 300 to 530 ms.
+"""
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from castari import settings as settings_module
+from castari.settings import Settings
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_s3 import S3Client
+    from types_boto3_secretsmanager import SecretsManagerClient
+    from types_boto3_sqs import SQSClient
+
+    from castari.adapters.bundle_bucket import BundleBucket
+    from castari.adapters.queues import Queue
+    from castari.adapters.secret_store import SecretStore
+    from castari.adapters.tables.agents import AgentsTable
+    from castari.models import PlatformSecrets
+
+
+@cache
+def settings() -> Settings:
+    """Read the environment once."""
+    return settings_module.load(os.environ)
+
+
+def _client(service: str, endpoint_url: str | None = None) -> Any:  # noqa: ANN401 - boto3 makes them at run time
+    import boto3
+
+    from castari.adapters.aws import client_config
+
+    return boto3.client(service, endpoint_url=endpoint_url, config=client_config(service))  # type: ignore[call-overload]
+
+
+@cache
+def dynamodb() -> "DynamoDBClient":
+    """Return the DynamoDB client."""
+    client: DynamoDBClient = _client("dynamodb")
+    return client
+
+
+@cache
+def s3() -> "S3Client":
+    """Return the S3 client of the control plane itself."""
+    client: S3Client = _client("s3")
+    return client
+
+
+@cache
+def sandbox_s3() -> "S3Client":
+    """Return the S3 client that signs URLs for sandboxes, which may see S3 under another address."""
+    client: S3Client = _client("s3", settings().presign_endpoint_url or None)
+    return client
+
+
+@cache
+def sqs() -> "SQSClient":
+    """Return the SQS client."""
+    client: SQSClient = _client("sqs")
+    return client
+
+
+@cache
+def secrets_manager() -> "SecretsManagerClient":
+    """Return the Secrets Manager client."""
+    client: SecretsManagerClient = _client("secretsmanager")
+    return client
+
+
+@cache
+def agents_table() -> "AgentsTable":
+    """Return the agents table."""
+    from castari.adapters.tables.agents import AgentsTable
+
+    return AgentsTable(dynamodb(), settings().agents_table)
+
+
+@cache
+def bundle_bucket() -> "BundleBucket":
+    """Return the bundle bucket."""
+    from castari.adapters.bundle_bucket import BundleBucket
+
+    return BundleBucket(s3(), sandbox_s3(), settings().bundle_bucket)
+
+
+@cache
+def secret_store() -> "SecretStore":
+    """Return the store of agents' secrets."""
+    from castari.adapters.secret_store import SecretStore
+
+    return SecretStore(secrets_manager(), settings().agent_secret_prefix)
+
+
+@cache
+def platform_secrets() -> "PlatformSecrets":
+    """Read the platform's own secret once for a worker."""
+    from castari.adapters.secret_store import read_platform_secrets
+
+    return read_platform_secrets(secrets_manager(), settings().platform_secret_id)
+
+
+@cache
+def deploy_queue() -> "Queue":
+    """Return the queue of bundles to make runnable."""
+    from castari.adapters.queues import Queue
+
+    return Queue(sqs(), settings().deploy_queue_url)
+
+
+@cache
+def invocation_queue() -> "Queue":
+    """Return the queue of invocations to start."""
+    from castari.adapters.queues import Queue
+
+    return Queue(sqs(), settings().invocation_queue_url)
+
+
+@cache
+def maintenance_queue() -> "Queue":
+    """Return the queue that sweep consumes."""
+    from castari.adapters.queues import Queue
+
+    return Queue(sqs(), settings().maintenance_queue_url)

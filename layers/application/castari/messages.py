@@ -1,0 +1,74 @@
+"""What travels on the queues: ids only, never a prompt, a secret or an answer."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class Message(BaseModel):
+    """A frozen message; whoever reads it may see it twice."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AgentKey(Message):
+    """Names one agent's row."""
+
+    user_id: str
+    slug: str
+
+
+class StartInvocation(Message):
+    """INVOCATION queue: start this queued invocation."""
+
+    invocation_id: str
+
+
+class DeployBundle(Message):
+    """DEPLOY queue: make this bundle runnable. S3's own events travel on the same queue."""
+
+    agent: AgentKey
+    bundle_key: str
+
+
+class DestroySandbox(Message):
+    """MAINTENANCE queue: kill one sandbox."""
+
+    kind: Literal["destroy_sandbox"] = "destroy_sandbox"
+    sandbox_id: str
+
+
+class Refill(Message):
+    """MAINTENANCE queue: bring an agent's warm sandboxes up to their number."""
+
+    kind: Literal["refill"] = "refill"
+    user_id: str
+    slug: str
+
+
+class StopAgent(Message):
+    """MAINTENANCE queue: destroy every sandbox of an agent that was stopped."""
+
+    kind: Literal["stop_agent"] = "stop_agent"
+    user_id: str
+    slug: str
+    agent_id: str
+
+
+class DeleteAgent(Message):
+    """MAINTENANCE queue: remove an agent and all it has.
+
+    Bundles are kept by slug, which may be another agent's by now: only those stored before `requested_at` go.
+    """
+
+    kind: Literal["delete_agent"] = "delete_agent"
+    user_id: str
+    slug: str
+    agent_id: str
+    requested_at: datetime
+
+
+Maintenance = DestroySandbox | Refill | StopAgent | DeleteAgent
+MAINTENANCE: TypeAdapter[Maintenance] = TypeAdapter(Annotated[Maintenance, Field(discriminator="kind")])
+"""Reads the body of a MAINTENANCE message."""
