@@ -1,0 +1,131 @@
+"""Builds the root filesystem of every sandbox from the definition, as two cached overlay layers.
+
+The `os` layer (Debian, Node.js, the user) takes half a minute; the `files` layer on top holds
+what changes often: our scripts and the host's own certificate authorities.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from local.sandboxes.debian import HOST_PACKAGES, Progress, build_debian
+from local.sandboxes.definition import Definition
+
+__all__ = ["FIRST_UID", "HOST_PACKAGES", "Progress", "RootFilesystem", "build", "host_authorities"]
+
+FIRST_UID = 2_000_000_000
+"""Host id of a sandbox's root. Every file is stored shifted by it and every sandbox's user namespace maps
+0-65535 to here. One range for all: layers are shared, so owners must be; it lies above what adduser,
+subuid files and systemd hand out, so that outside its namespaces a sandbox's process is nobody."""
+
+_RECIPE = "1"  # Raise it when the steps below change what they make from the same definition.
+_HOST_AUTHORITIES = Path("/usr/local/share/ca-certificates")
+_BUNDLE = "etc/ssl/certs/ca-certificates.crt"
+_PRIVATE_CA_ENV = {
+    "SSL_CERT_FILE": f"/{_BUNDLE}",
+    "REQUESTS_CA_BUNDLE": f"/{_BUNDLE}",
+    # NODE_EXTRA_CA_CERTS would do the same and costs each node process 40 ms; this is free.
+    "NODE_OPTIONS": "--use-openssl-ca",
+}
+
+
+@dataclass(frozen=True)
+class RootFilesystem:
+    """A built root filesystem: overlay lower directories, topmost first, and the default environment."""
+
+    directories: tuple[Path, ...]
+    env: dict[str, str]
+
+
+def build(definition: Definition, cache: Path, progress: Progress = lambda *_: None) -> RootFilesystem:
+    """Build what `cache` lacks and return it. Needs root. Raises `EngineError` when a step fails."""
+    cache.mkdir(parents=True, exist_ok=True, mode=0o711)
+    os_key = json.dumps([_RECIPE, platform.machine(), asdict(definition) | {"copies": [], "env": {}}])
+    os_layer = cache / f"os-{_digest(os_key.encode())}"
+    _once(os_layer, lambda tree: build_debian(definition, tree, progress))
+    authorities = host_authorities()
+    files_layer = cache / f"files-{_files_digest(definition, os_layer, authorities)}"
+    _once(files_layer, lambda tree: _build_files(definition, os_layer, authorities, tree))
+    return RootFilesystem((files_layer, os_layer), definition.env | (_PRIVATE_CA_ENV if authorities else {}))
+
+
+def host_authorities() -> bytes:
+    """Return the certificate authorities that the host's owner added, as PEM; empty when there are none."""
+    return b"\n".join(path.read_bytes() for path in sorted(_HOST_AUTHORITIES.rglob("*.crt")))
+
+
+def _once(target: Path, build_tree: Callable[[Path], None]) -> None:
+    """Build into a temporary folder and rename it, so that a crash never leaves half a layer."""
+    if target.exists():
+        return
+    scratch = Path(tempfile.mkdtemp(prefix="building-", dir=target.parent))
+    try:
+        (tree := scratch / "tree").mkdir()
+        build_tree(tree)
+        _shift_owners(tree)
+        tree.rename(target)
+    except FileExistsError:
+        pass  # Somebody else built the same in the meantime.
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _build_files(definition: Definition, os_layer: Path, authorities: bytes, tree: Path) -> None:
+    for copy in definition.copies:
+        for source in _files(copy.source):
+            target = Path(copy.target.lstrip("/")) / source.relative_to(copy.source)
+            _make_parents(target.parent, os_layer, tree)
+            shutil.copyfile(source, tree / target)
+            (tree / target).chmod(0o755 if os.access(source, os.X_OK) else 0o644)
+    if authorities:
+        _make_parents(Path(_BUNDLE).parent, os_layer, tree)
+        (tree / _BUNDLE).write_bytes((os_layer / _BUNDLE).read_bytes() + b"\n" + authorities)
+
+
+def _make_parents(directory: Path, os_layer: Path, tree: Path) -> None:
+    """Make a folder with the owner and mode it has below: an overlay shows those of its topmost layer."""
+    for path in [*reversed(directory.parents), directory]:
+        below, here = os_layer / path, tree / path
+        here.mkdir(exist_ok=True)
+        if below.is_dir():
+            status = below.stat()
+            os.chown(here, status.st_uid - FIRST_UID, status.st_gid - FIRST_UID)
+            here.chmod(stat.S_IMODE(status.st_mode))
+
+
+def _shift_owners(tree: Path) -> None:
+    _shift(str(tree))
+    for folder, folders, names in os.walk(tree):
+        for name in (*folders, *names):
+            _shift(os.path.join(folder, name))  # noqa: PTH118 (twenty thousand times)
+
+
+def _shift(path: str) -> None:
+    status = os.lstat(path)
+    os.lchown(path, status.st_uid + FIRST_UID, status.st_gid + FIRST_UID)
+    if not stat.S_ISLNK(status.st_mode):
+        os.chmod(path, stat.S_IMODE(status.st_mode))  # noqa: PTH101 (chown cleared the set-id bits)
+
+
+def _files(source: Path) -> Iterator[Path]:
+    yield from sorted(path for path in source.rglob("*") if path.is_file())
+
+
+def _files_digest(definition: Definition, os_layer: Path, authorities: bytes) -> str:
+    digest = hashlib.sha256(os_layer.name.encode() + authorities)
+    for copy in definition.copies:
+        for path in _files(copy.source):
+            name = f"{copy.target}:{path.relative_to(copy.source)}:{os.access(path, os.X_OK)}"
+            digest.update(f"{name}:{_digest(path.read_bytes())}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
