@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 from time import perf_counter
 
@@ -16,8 +17,7 @@ RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 def percentile(samples: list[float], rank: float) -> float:
     """Return the nearest-rank percentile; `rank` is between 0 and 1."""
-    ordered = sorted(samples)
-    return ordered[min(len(ordered) - 1, max(0, round(rank * len(ordered) + 0.5) - 1))]
+    return sorted(samples)[max(0, ceil(rank * len(samples)) - 1)]
 
 
 @dataclass
@@ -27,6 +27,11 @@ class Report:
     samples: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     ratios: dict[str, float] = field(default_factory=dict)
     counts: dict[str, float] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def leave_out(self, name: str, reason: str) -> None:
+        """Say why `name` could not be measured; it is then absent from the results."""
+        self.left_out[name] = reason
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -75,6 +80,7 @@ class Report:
         rows += [f"{n:34}{f['p50']:>12.2f}{f['p99']:>12.2f}{f['n']:>7.0f}" for n, f in self.figures().items()]
         rows += ["", *(f"{name:34}{value:>12.2f} x" for name, value in sorted(self.ratios.items()))]
         rows += ["", *(f"{name:34}{value:>12g}" for name, value in sorted(self.counts.items()))]
+        rows += ["", *(f"{name:34}left out: {reason}" for name, reason in sorted(self.left_out.items()))]
         return "\n".join(rows)
 
 

@@ -1,0 +1,46 @@
+"""Runs the benches: `python -m bench [lambda|sandbox|deploy|invoke …]`, all of them by default."""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from time import perf_counter
+
+from bench.report import RESULTS, Report
+
+PARTS = {
+    "lambda": "bench.imports",
+    "sandbox": "bench.sandbox",
+    "deploy": "bench.deploy",
+    "invoke": "bench.invoke",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the chosen parts, print the table, write the results. Return 1 if a part broke."""
+    unknown = set(arguments) - PARTS.keys()
+    if unknown:
+        print(f"no bench named {', '.join(sorted(unknown))}: choose from {', '.join(PARTS)}", file=sys.stderr)
+        return 2
+    report = Report()
+    broken = [part for part in PARTS if part in (arguments or PARTS) and not _measured(part, report)]
+    report.write()
+    print(f"\n{report}\n\nwritten to {RESULTS}")
+    return 1 if broken else 0
+
+
+def _measured(part: str, report: Report) -> bool:
+    print(f"bench {part} …", file=sys.stderr, flush=True)
+    begin = perf_counter()
+    try:
+        measure: Callable[[Report], None] = import_module(PARTS[part]).measure
+        measure(report)
+    except Exception as error:  # noqa: BLE001 - one broken part must not cost the figures of the others
+        report.leave_out(f"the rest of {part}", f"{type(error).__name__}: {error}")
+        return False
+    finally:
+        print(f"bench {part}: {perf_counter() - begin:.1f} s", file=sys.stderr, flush=True)
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
