@@ -1,0 +1,1 @@
+"""Every test suite, and what they share: fixtures, fakes, a local AWS."""
