@@ -1,0 +1,122 @@
+"""`cast deploy`: from a folder to an agent that answers."""
+
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+import typer
+
+from cast import configuration, console, uploads
+from cast.api import Api, agent_path
+from cast.bundle import Bundle, pack
+from cast.errors import ApiError, CastError, Json
+from cast.manifest import FILE_NAME, Manifest, read_manifest
+from cast.options import AsJson
+from cast.selection import Selection, is_never_packed, select_files
+from cast.text import byte_size, counted
+
+_NOT_FOUND, _CONFLICT = 404, 409
+
+
+def deploy(
+    slug: Annotated[
+        str | None,
+        typer.Argument(metavar="[SLUG]", help="Instead of the one in castari.json.", show_default=False),
+    ] = None,
+    folder: Annotated[Path, typer.Option("--folder", metavar="DIR", help="The agent's folder.")] = Path(),
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=1, metavar="SECONDS", help="How long to wait.")
+    ] = 900,
+    as_json: AsJson = False,
+) -> None:
+    """Deploy a folder and wait until it is active.
+
+    What .gitignore and .castariignore name is left out, and so are node_modules, .git, .env and key files.
+    """
+    manifest = read_manifest(folder)
+    slug = slug or manifest.slug
+    path = agent_path(slug)
+    connection = configuration.connection()
+    with tempfile.TemporaryDirectory(prefix="cast-") as scratch, Api(connection) as api:
+        bundle = _pack(folder, manifest, Path(scratch) / "bundle.tar.gz")
+        before = _agent(api, path, slug, manifest)
+        expected_hash = _upload(api, path, bundle)
+        agent = _wait(api, path, before, expected_hash, timeout)
+    if as_json:
+        console.result_json(agent)
+    else:
+        console.result(f"{slug} is active ({expected_hash[:12]})")
+        console.note(f"try it: cast invoke {slug} 'Hello'")
+
+
+def _pack(folder: Path, manifest: Manifest, target: Path) -> Bundle:
+    with console.step("packing") as step:
+        selection = select_files(folder)
+        _check(selection, manifest)
+        bundle = pack(folder, selection.files, target)
+        step.outcome = f"packed {counted(len(selection.files), 'file')}, {byte_size(bundle.size_bytes)}"
+    _warn(selection)
+    return bundle
+
+
+def _check(selection: Selection, manifest: Manifest) -> None:
+    for needed in (FILE_NAME, manifest.entrypoint):
+        if PurePosixPath(needed) not in selection.files:
+            raise CastError(f"{needed} is left out of the bundle, and the agent needs it", _way_back(needed))
+
+
+def _way_back(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if any(is_never_packed(part) for part in parts):
+        return "its name is one that is never packed: choose another"
+    # A pattern cannot bring back what is below an excluded folder, so it names the folder.
+    return f"an ignore file excludes it: the line `!/{parts[0]}` in .castariignore brings it back"
+
+
+def _warn(selection: Selection) -> None:
+    if selection.secrets:
+        console.warn(
+            f"left out, for they may hold secrets: {_named(selection.secrets)} (use `cast secrets set`)"
+        )
+    if selection.links:
+        console.warn(f"left out, for they are links or no files: {_named(selection.links)}")
+
+
+def _named(paths: list[PurePosixPath], most: int = 5) -> str:
+    rest = f" and {len(paths) - most} more" if len(paths) > most else ""
+    return ", ".join(map(str, paths[:most])) + rest
+
+
+def _agent(api: Api, path: str, slug: str, manifest: Manifest) -> Json:
+    """Return the agent, made when there is none."""
+    try:
+        return api.get(path)
+    except ApiError as error:
+        if error.status != _NOT_FOUND:
+            raise
+    try:
+        with console.step(f"creating {slug}") as step:
+            made = api.post("/agents", {"name": manifest.name, "slug": slug, "source_type": "local"})
+            step.outcome = f"created {slug}"
+            return made
+    except ApiError as error:
+        # Another deploy made it between the two requests.
+        if error.status != _CONFLICT:
+            raise
+        return api.get(path)
+
+
+def _upload(api: Api, path: str, bundle: Bundle) -> str:
+    with console.step(f"uploading {byte_size(bundle.size_bytes)}") as step:
+        source_hash = uploads.upload(api, path, bundle)
+        step.outcome = f"uploaded {source_hash[:12]}"
+        return source_hash
+
+
+def _wait(api: Api, path: str, before: Json, expected_hash: str, timeout: float) -> Json:
+    with console.step("building") as step:
+        agent = uploads.active_agent(
+            api, path, before, expected_hash, patience_seconds=timeout, progress=step.progress
+        )
+        step.outcome = "built and switched to"
+        return agent

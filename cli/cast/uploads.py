@@ -1,0 +1,81 @@
+"""Hands a bundle to the platform and follows the deploy that it starts."""
+
+from collections.abc import Callable
+
+import httpx
+
+from cast import waiting
+from cast.api import Api, is_loopback, unreachable
+from cast.bundle import Bundle
+from cast.errors import CastError, Json
+
+# A function gets at most 6 MB of JSON, in which the gateway puts the upload as base64: 4.5 MB at most.
+DIRECT_LIMIT_BYTES = 4 * 1024 * 1024
+_PUT_TIMEOUT = httpx.Timeout(120.0, connect=10.0)
+_CONTENT_TYPE = "application/gzip"
+
+
+def upload(api: Api, path: str, bundle: Bundle) -> str:
+    """Upload a bundle, which starts its deploy; return the source hash that the agent will show."""
+    if bundle.size_bytes > DIRECT_LIMIT_BYTES:
+        return _put(api, path, bundle)
+    with bundle.path.open("rb") as file:
+        answer = api.upload(
+            f"{path}/upload?auto_deploy=true", file, name=bundle.path.name, content_type=_CONTENT_TYPE
+        )
+    return str(answer["source_hash"])
+
+
+def _put(api: Api, path: str, bundle: Bundle) -> str:
+    """Store the bundle by a presigned URL, which carries its own permission: no key goes along."""
+    ticket = api.post(f"{path}/upload-url", {"size_bytes": bundle.size_bytes, "filename": bundle.path.name})
+    url = ticket["upload_url"]
+    headers = {"Content-Length": str(bundle.size_bytes), **ticket.get("headers", {})}
+    try:
+        with (
+            bundle.path.open("rb") as file,
+            httpx.Client(trust_env=not is_loopback(url), timeout=_PUT_TIMEOUT) as client,
+        ):
+            answer = client.put(url, content=file, headers=headers)
+    except httpx.TransportError as error:
+        raise unreachable(url.partition("?")[0], error) from error
+    if not answer.is_success:
+        raise CastError(
+            f"storing the bundle failed: S3 answered {answer.status_code}",
+            "try again: the URL may have expired",
+        )
+    return bundle.source_hash
+
+
+def active_agent(
+    api: Api,
+    path: str,
+    before: Json,
+    expected_hash: str,
+    *,
+    patience_seconds: float,
+    progress: Callable[[str], None],
+) -> Json:
+    """Return the agent once it is active with the bundle. Raises `CastError` with the platform's reason."""
+    seen = False
+    for agent in waiting.answers(lambda: api.get(path), patience_seconds=patience_seconds):
+        if agent["status"] == "deploying":
+            seen = True
+            progress(agent.get("status_message") or "building")
+        elif agent["status"] == "active" and agent["source_hash"] == expected_hash:
+            return agent
+        elif seen or agent["updated_at"] != before["updated_at"]:
+            raise _failure(agent)
+    raise CastError(
+        f"not active after {patience_seconds:.0f} s",
+        f"it may still come: `cast agents get {before['slug']}` shows it",
+    )
+
+
+def _failure(agent: Json) -> CastError:
+    reason = (
+        agent.get("status_message")
+        or f"the agent is {agent['status']} with another bundle: a later deploy won"
+    )
+    serving = "what was active before still serves" if agent["status"] == "active" else ""
+    return CastError(f"the deploy failed: {reason}", serving)
