@@ -1,0 +1,77 @@
+"""The agent's process: how it is spawned, and how its group ends."""
+
+import os
+
+_SIGKILL, _SIGPIPE, _SIGXFSZ = 9, 13, 25
+JOB_VARIABLE, PROMPT_VARIABLE = "CASTARI_JOB", "CASTARI_PROMPT"
+
+
+class Agent:
+    """A started agent and our ends of its pipes."""
+
+    def __init__(self, pid: int, stdin: int, stdout: int, stderr: int) -> None:
+        self.pid = pid
+        self.pidfd = os.pidfd_open(pid)
+        self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
+
+
+def read_command(path: str) -> tuple[str, list[str]]:
+    """Return the working directory and the words of a command, as the build wrote them: each ended by a NUL.
+
+    Raises `OSError`, `ValueError`.
+    """
+    with open(path, "rb") as file:
+        folder, *words = file.read().decode("utf-8", "surrogateescape").split("\0")[:-1]
+    return folder, words
+
+
+def agent_environment(folder: str) -> dict[str, str]:
+    """Return our own environment without what only the runner is told."""
+    hidden = {JOB_VARIABLE, PROMPT_VARIABLE, "OLDPWD", "_"}
+    return {name: value for name, value in os.environ.items() if name not in hidden} | {"PWD": folder}
+
+
+def spawn(folder: str, words: list[str]) -> Agent:
+    """Start the agent in a session of its own, so that its group can be ended. Raises `OSError`."""
+    os.chdir(folder)
+    stdin, our_stdin = os.pipe()
+    our_stdout, stdout = os.pipe()
+    our_stderr, stderr = os.pipe()
+    pid = os.posix_spawnp(
+        words[0],
+        words,
+        agent_environment(folder),
+        file_actions=[(os.POSIX_SPAWN_DUP2, pipe, fd) for fd, pipe in enumerate((stdin, stdout, stderr))],
+        setsid=True,
+        # Python ignores these two; a program expects to die of them.
+        setsigdef=[_SIGPIPE, _SIGXFSZ],
+    )
+    for theirs in (stdin, stdout, stderr):
+        os.close(theirs)
+    for ours in (our_stdin, our_stdout, our_stderr):
+        os.set_blocking(ours, False)
+    _offer_to_the_oom_killer(pid)
+    return Agent(pid, our_stdin, our_stdout, our_stderr)
+
+
+def _offer_to_the_oom_killer(pid: int) -> None:
+    """Make the agent, not the runner, the first to go when memory ends: somebody must tell the story."""
+    try:
+        with open(f"/proc/{pid}/oom_score_adj", "w") as file:
+            file.write("1000")
+    except OSError:
+        pass
+
+
+def kill_group(agent: Agent) -> None:
+    """End the agent and what it started; nothing left is fine."""
+    try:
+        os.killpg(agent.pid, _SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def reap(agent: Agent) -> int | None:
+    """Return the exit code, negative for a signal, or None while it cannot be known."""
+    pid, status = os.waitpid(agent.pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if pid else None

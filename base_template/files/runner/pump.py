@@ -1,0 +1,98 @@
+"""Moves bytes between the runner and the agent until the agent has ended or its time is over."""
+
+import os
+import select
+import time
+
+from runner.output import Head, Tail
+from runner.process import Agent, kill_group, reap
+
+_CHUNK_BYTES = 65_536
+GRACE_SECONDS = 0.25
+"""How long pipes may stay open after the agent's exit: a process it left behind can hold them for ever."""
+
+
+class Ending:
+    """How the agent ended. `exit_code` is negative for a signal."""
+
+    def __init__(self) -> None:
+        self.exit_code: int | None = None
+        self.timed_out = False
+
+
+class Pump:
+    """Feeds stdin, then closes it; drains stdout and stderr however much they hold."""
+
+    def __init__(self, agent: Agent, prompt: bytes, stdout: Head, stderr: Tail) -> None:
+        self._agent = agent
+        self._prompt = memoryview(prompt)
+        self._sinks: dict[int, Head | Tail] = {agent.stdout: stdout, agent.stderr: stderr}
+        self._poll = select.poll()
+        self._poll.register(agent.pidfd, select.POLLIN)
+        for pipe in self._sinks:
+            self._poll.register(pipe, select.POLLIN)
+        self._open = {agent.stdin, agent.stdout, agent.stderr}
+        self._feed()
+        if agent.stdin in self._open:
+            self._poll.register(agent.stdin, select.POLLOUT)
+
+    def run(self, ends_at: float) -> Ending:
+        """Return once the agent and its pipes are done; kill its group at `ends_at` (monotonic seconds)."""
+        ending, exited = Ending(), False
+        while not (exited and not self._open & self._sinks.keys()):
+            left = ends_at - time.monotonic()
+            if left <= 0:
+                if exited or ending.timed_out:
+                    break
+                ending.timed_out = True
+                kill_group(self._agent)
+                ends_at = time.monotonic() + GRACE_SECONDS
+                continue
+            if self._turn(left) and not exited:
+                exited = True
+                self._poll.unregister(self._agent.pidfd)
+                ends_at = time.monotonic() + GRACE_SECONDS
+        kill_group(self._agent)
+        ending.exit_code = reap(self._agent)
+        return ending
+
+    def _turn(self, seconds: float) -> bool:
+        """Wait for one turn of events; tell whether the agent exited."""
+        exited = False
+        for pipe, _ in self._poll.poll(seconds * 1000 + 1):
+            if pipe == self._agent.pidfd:
+                exited = True
+            elif pipe == self._agent.stdin:
+                self._feed()
+            else:
+                self._drain(pipe)
+        return exited
+
+    def _feed(self) -> None:
+        try:
+            while self._prompt:
+                self._prompt = self._prompt[os.write(self._agent.stdin, self._prompt[:_CHUNK_BYTES]) :]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            pass  # It does not want to read its prompt; that is its right.
+        self._close(self._agent.stdin)
+
+    def _drain(self, pipe: int) -> None:
+        try:
+            chunk = os.read(pipe, _CHUNK_BYTES)
+        except BlockingIOError:
+            return
+        if chunk:
+            self._sinks[pipe].add(chunk)
+        else:
+            self._close(pipe)
+
+    def _close(self, pipe: int) -> None:
+        if pipe in self._open:
+            self._open.discard(pipe)
+            try:
+                self._poll.unregister(pipe)
+            except KeyError:
+                pass  # stdin is registered only when the prompt does not fit at once.
+            os.close(pipe)

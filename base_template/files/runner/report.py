@@ -1,0 +1,86 @@
+"""The result document: what happened, in facts. What they mean is decided outside the sandbox."""
+
+from __future__ import annotations
+
+import binascii
+import json
+import os
+import time
+
+from runner import handover
+from runner.output import Head, Tail
+from runner.pump import Ending
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_HAND_IN_SECONDS = 0.7
+"""The command is ended one second after the agent's own limit; the report must be stored before."""
+
+
+def oom_kills() -> int | None:
+    """Return how often this kernel has ended a process for memory, or None if it does not say."""
+    try:
+        with open("/proc/vmstat", "rb") as file:
+            counters = dict(line.split() for line in file)
+        return int(counters[b"oom_kill"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def write_frame(kind: str, **fields: object) -> None:
+    """Print one frame: a line of JSON, which whoever is attached reads."""
+    line = memoryview(json.dumps({"castari": kind, **fields}).encode() + b"\n")
+    while line:
+        line = line[os.write(1, line) :]
+
+
+def hand_in(job: dict[str, Any], facts: dict[str, Any], stdout: Head, ends_at: float) -> None:
+    """Store the report, then print it as the closing frame: by then it cannot be lost any more."""
+    ends_at = max(ends_at, time.monotonic()) + _HAND_IN_SECONDS
+    report = {
+        "invocation_id": job["invocation_id"],
+        "attempt": job["attempt"],
+        **facts,
+        **_answer(job, stdout, ends_at),
+    }
+    stored = handover.put(job["result_url"], json.dumps(report).encode(), ends_at)
+    write_frame("result", stored=stored, report=report)
+
+
+def _answer(job: dict[str, Any], stdout: Head, ends_at: float) -> dict[str, Any]:
+    """Return the answer itself while it is small, else where it was put."""
+    content, truncated = stdout.content(), stdout.truncated
+    facts: dict[str, Any] = {"stdout_bytes": stdout.seen_bytes, "stdout_stored": False}
+    if len(content) > job["inline_bytes"]:
+        if handover.put(job["output_url"], content, ends_at):
+            return facts | {
+                "stdout": None,
+                "stdout_stored": True,
+                "stdout_is_base64": False,
+                "truncated": truncated,
+            }
+        content, truncated = content[: job["inline_bytes"]], True
+    return facts | {"truncated": truncated} | _as_text(content)
+
+
+def _as_text(content: bytes) -> dict[str, Any]:
+    try:
+        return {"stdout": content.decode(), "stdout_is_base64": False}
+    except UnicodeDecodeError:
+        return {"stdout": binascii.b2a_base64(content, newline=False).decode(), "stdout_is_base64": True}
+
+
+def ending_facts(ending: Ending, stderr: Tail, oom_kills_before: int | None) -> dict[str, Any]:
+    """Return how the agent ended, with the counters that tell an out-of-memory kill from any other."""
+    after = oom_kills()
+    signal = -ending.exit_code if ending.exit_code is not None and ending.exit_code < 0 else None
+    return {
+        "exit_code": None if signal else ending.exit_code,
+        "signal": signal,
+        "timed_out": ending.timed_out,
+        "oom_kills": None if after is None or oom_kills_before is None else after - oom_kills_before,
+        "stderr": stderr.text(),
+        "stderr_bytes": stderr.seen_bytes,
+    }

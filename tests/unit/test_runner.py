@@ -1,0 +1,205 @@
+"""The runner as a real process: what it hands in for agents of every temper. The agents here are harmless."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.object_store import ObjectStore, running_object_store
+
+RUNNER = Path(__file__).parents[2] / "base_template/files"
+PYTHON = sys.executable
+
+
+@pytest.fixture
+def store() -> Iterator[ObjectStore]:
+    with running_object_store() as running:
+        yield running
+
+
+class Run:
+    """Runs one command under the runner."""
+
+    def __init__(self, store: ObjectStore, folder: Path) -> None:
+        self.store, self.folder = store, folder
+        self.frames: list[dict[str, Any]] = []
+
+    def __call__(
+        self, *words: str, prompt: bytes | None = b"hi", timeout: float = 20, **job: object
+    ) -> dict[str, Any]:
+        run_file = self.folder / "run"
+        run_file.write_bytes(b"".join(word.encode() + b"\0" for word in (str(self.folder), *words)))
+        environment = {
+            "PATH": os.environ["PATH"],
+            "SECRET": "from the secret store",
+            "CASTARI_JOB": json.dumps(self._job(timeout) | job),
+        }
+        if prompt is not None:
+            environment["CASTARI_PROMPT"] = base64.b64encode(prompt).decode()
+        ended = subprocess.run(
+            [PYTHON, "-I", "-S", "-B", RUNNER, "run", run_file],
+            env=environment,
+            capture_output=True,
+            check=True,
+        )
+        assert ended.stderr == b""
+        self.frames = [json.loads(line) for line in ended.stdout.splitlines()]
+        report: dict[str, Any] = self.frames[-1]["report"]
+        return report
+
+    def _job(self, timeout: float) -> dict[str, Any]:
+        return {
+            "invocation_id": "inv_1",
+            "attempt": 1,
+            "timeout_seconds": timeout,
+            "kept_bytes": 1_000_000,
+            "inline_bytes": 1_000,
+            "stderr_bytes": 1_000,
+            "prompt_bytes": 1_000_000,
+            "prompt_url": f"{self.store.url}/prompt?signature=s",
+            "result_url": f"{self.store.url}/result?signature=s",
+            "output_url": f"{self.store.url}/output?signature=s",
+        }
+
+
+@pytest.fixture
+def run(store: ObjectStore, tmp_path: Path) -> Run:
+    return Run(store, tmp_path)
+
+
+def test_the_prompt_reaches_stdin_and_stdout_comes_back(run: Run, store: ObjectStore) -> None:
+    report = run("cat", prompt="grüße\n".encode())
+    assert (report["stdout"], report["exit_code"], report["signal"]) == ("grüße\n", 0, None)
+    assert json.loads(store.objects["/result"]) == report
+
+
+def test_frames_tell_the_start_and_then_the_stored_result(run: Run) -> None:
+    run("true")
+    assert [frame["castari"] for frame in run.frames] == ["started", "result"]
+    assert run.frames[-1]["stored"] is True
+
+
+def test_a_long_prompt_is_fetched(run: Run, store: ObjectStore) -> None:
+    store.objects["/prompt"] = b"x" * 300_000
+    assert run("wc", "-c", prompt=None)["stdout"].strip() == "300000"
+
+
+def test_a_prompt_that_cannot_be_fetched_is_reported_and_the_agent_ended(run: Run) -> None:
+    report = run("cat", prompt=None)
+    assert "the prompt could not be fetched: the store answered 404" in report["problem"]
+    assert report["signal"] == signal.SIGKILL
+
+
+def test_the_agent_sees_its_secrets_but_not_what_the_runner_is_told(run: Run) -> None:
+    environment = run("env")["stdout"]
+    assert "SECRET=from the secret store" in environment
+    assert "CASTARI_" not in environment
+    assert "signature" not in environment
+
+
+def test_the_agent_runs_in_its_own_folder(run: Run, tmp_path: Path) -> None:
+    assert run("pwd")["stdout"].strip() == str(tmp_path)
+
+
+def test_an_exit_code_and_stderr_are_kept_apart_from_the_answer(run: Run) -> None:
+    report = run("sh", "-c", "echo answer; echo reason >&2; exit 3")
+    assert (report["stdout"], report["stderr"], report["exit_code"]) == ("answer\n", "reason\n", 3)
+
+
+def test_a_signal_that_the_runner_did_not_send_is_named(run: Run) -> None:
+    report = run("sh", "-c", "kill -SEGV $$")
+    assert (report["signal"], report["exit_code"], report["timed_out"]) == (signal.SIGSEGV, None, False)
+
+
+def test_an_agent_past_its_time_is_killed_with_all_its_group(run: Run, tmp_path: Path) -> None:
+    began = time.monotonic()
+    report = run("sh", "-c", "echo partial; sleep 60 & echo $! > pid; wait", timeout=0.5)
+    assert report["timed_out"]
+    assert report["stdout"] == "partial\n"
+    assert time.monotonic() - began < 10
+    assert not _alive(int((tmp_path / "pid").read_text()))
+
+
+def test_a_process_left_behind_that_holds_stdout_delays_nothing(run: Run, tmp_path: Path) -> None:
+    began = time.monotonic()
+    report = run("sh", "-c", "setsid sleep 30 & echo $! > pid; echo done")
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    assert (report["stdout"], report["exit_code"]) == ("done\n", 0)
+    assert time.monotonic() - began < 10
+
+
+def test_output_beyond_the_cap_is_drained_counted_and_marked(run: Run, store: ObjectStore) -> None:
+    report = run("head", "-c", "50000000", "/dev/zero", kept_bytes=500_000)
+    assert (report["stdout_bytes"], report["truncated"], report["exit_code"]) == (50_000_000, True, 0)
+    assert (report["stdout"], report["stdout_stored"]) == (None, True)
+    assert len(store.objects["/output"]) == 500_000
+
+
+def test_a_character_that_the_cap_cuts_in_two_is_left_out(run: Run) -> None:
+    report = run("sh", "-c", "printf aéé", kept_bytes=4)
+    assert (report["stdout"], report["truncated"], report["stdout_is_base64"]) == ("aé", True, False)
+
+
+def test_output_that_is_no_text_comes_back_without_loss(run: Run) -> None:
+    report = run("sh", "-c", r"printf '\377\000\001'")
+    assert report["stdout_is_base64"]
+    assert base64.b64decode(report["stdout"]) == b"\xff\x00\x01"
+
+
+def test_of_long_stderr_the_end_is_kept(run: Run) -> None:
+    report = run("sh", "-c", "head -c 100000 /dev/zero >&2; echo the reason >&2")
+    assert report["stderr"].endswith("the reason\n")
+    assert len(report["stderr"]) == 1_000
+    assert report["stderr_bytes"] == 100_011
+
+
+def test_an_agent_that_reads_nothing_and_says_nothing_completes(run: Run, store: ObjectStore) -> None:
+    store.objects["/prompt"] = b"x" * 900_000
+    report = run("true", prompt=None)
+    assert (report["stdout"], report["exit_code"]) == ("", 0)
+
+
+def test_a_command_that_cannot_be_started_is_reported(run: Run) -> None:
+    report = run("/nonexistent/node")
+    assert "the agent could not be started" in report["problem"]
+    assert "exit_code" not in report
+
+
+def test_a_busy_store_is_tried_again(run: Run, store: ObjectStore) -> None:
+    store.refusals = [503, 500]
+    run("true")
+    assert run.frames[-1]["stored"] is True
+    assert store.requests == ["PUT /result"] * 3
+
+
+def test_a_result_that_is_stored_already_is_left_alone(run: Run, store: ObjectStore) -> None:
+    store.objects["/result"] = b"first"
+    run("true")
+    assert run.frames[-1]["stored"] is True
+    assert store.objects["/result"] == b"first"
+
+
+def test_a_store_that_refuses_leaves_the_closing_frame_to_tell(run: Run, store: ObjectStore) -> None:
+    store.refusals = [403]
+    assert run("echo", "hi")["stdout"] == "hi\n"
+    assert run.frames[-1]["stored"] is False
+
+
+def test_the_agent_is_offered_to_the_oom_killer_before_the_runner(run: Run) -> None:
+    assert run("sh", "-c", "sleep 0.2; cat /proc/self/oom_score_adj")["stdout"].strip() == "1000"
+
+
+def _alive(pid: int) -> bool:
+    """A killed process whose parent is gone may wait for a slow init to reap it: a zombie is dead."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
