@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from castari.adapters.queues import Queue
     from castari.adapters.secret_store import SecretStore
     from castari.adapters.tables.agents import AgentsTable
+    from castari.adapters.tables.api_keys import ApiKeysTable
+    from castari.adapters.tables.usage import UsageTable
+    from castari.adapters.tables.users import UsersTable
     from castari.models import PlatformSecrets
+    from castari.services.agents import Agents
+    from castari.services.api_keys import ApiKeys
+    from castari.services.authentication import Authentication
+    from castari.services.secrets import Secrets
+    from castari.services.uploads import Uploads
+    from castari.services.usage import Usage
 
 
 @cache
@@ -127,3 +136,75 @@ def maintenance_queue() -> "Queue":
     from castari.adapters.queues import Queue
 
     return Queue(sqs(), settings().maintenance_queue_url)
+
+
+@cache
+def api_keys_table() -> "ApiKeysTable":
+    """Return the API keys table."""
+    from castari.adapters.tables.api_keys import ApiKeysTable
+
+    return ApiKeysTable(dynamodb(), settings().api_keys_table)
+
+
+@cache
+def users_table() -> "UsersTable":
+    """Return the users table."""
+    from castari.adapters.tables.users import UsersTable
+
+    return UsersTable(dynamodb(), settings().users_table)
+
+
+@cache
+def usage_table() -> "UsageTable":
+    """Return the usage table."""
+    from castari.adapters.tables.usage import UsageTable
+
+    return UsageTable(dynamodb(), settings().usage_table)
+
+
+@cache
+def authentication() -> "Authentication":
+    """Return what admits requests."""
+    from castari.services.authentication import Authentication
+
+    return Authentication(api_keys_table())
+
+
+@cache
+def agents() -> "Agents":
+    """Return the agents service."""
+    from castari.services.agents import Agents
+
+    return Agents(agents_table(), maintenance_queue())
+
+
+@cache
+def uploads() -> "Uploads":
+    """Return the uploads service."""
+    from castari.services.uploads import Uploads
+
+    return Uploads(agents_table(), bundle_bucket(), deploy_queue(), settings().limits)
+
+
+@cache
+def secrets() -> "Secrets":
+    """Return the secrets service."""
+    from castari.services.secrets import Secrets
+
+    return Secrets(agents_table(), secret_store(), settings().limits)
+
+
+@cache
+def api_keys() -> "ApiKeys":
+    """Return the API keys service."""
+    from castari.services.api_keys import ApiKeys
+
+    return ApiKeys(api_keys_table(), settings().limits)
+
+
+@cache
+def usage() -> "Usage":
+    """Return the usage service."""
+    from castari.services.usage import Usage
+
+    return Usage(usage_table())

@@ -25,6 +25,11 @@ class CastariError(Exception):
 
     status: ClassVar[int] = 500
 
+    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+        """What to do, where the message itself is a text that clients match on."""
+
 
 class InvalidRequest(CastariError):
     """The request cannot be understood."""
@@ -89,8 +94,10 @@ class RateLimited(CastariError):
 
     status = 429
 
-    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
-        super().__init__(message)
+    def __init__(self, *, limit: int, reset_at: int, retry_after_seconds: int) -> None:
+        super().__init__(f"Rate limit of {limit} requests a minute reached: retry in {retry_after_seconds} s")
+        self.limit = limit
+        self.reset_at = reset_at
         self.retry_after_seconds = retry_after_seconds
 
 

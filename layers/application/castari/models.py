@@ -1,5 +1,6 @@
 """What the platform keeps: agents, versions, invocations, warm sandboxes, keys, usage."""
 
+import datetime as dt
 import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -21,6 +22,8 @@ FailureCode = Literal[
     "timeout", "out_of_memory", "heap_out_of_memory", "disk_full", "nonzero_exit", "killed",
     "sandbox_lost", "vendor_unavailable", "internal",
 ]  # fmt: skip
+SecretTimes = tuple[datetime, datetime]
+"""When a secret was created, and when it was last updated."""
 TERMINAL_STATUSES: frozenset[InvocationStatus] = frozenset(
     {"completed", "failed", "timed_out", "cancelled", "lost"}
 )
@@ -61,8 +64,8 @@ class Agent(Model):
     sandbox_id: str | None = None
     active_version: ActiveVersion | None = None
     latest_version_number: int = 0
-    secret_names: dict[str, tuple[datetime, datetime]] = Field(default_factory=dict)
-    """Each secret's name with when it was created and last updated; never its value."""
+    secret_names: dict[str, SecretTimes] = Field(default_factory=dict)
+    """Each secret's name with its times; never its value."""
     secret_version_id: str | None = None
     created_at: datetime
     updated_at: datetime
@@ -165,6 +168,16 @@ class ApiKey(Model):
     invoke_per_minute: int
     created_at: datetime
     last_used_at: datetime | None = None
+
+
+class DailyUsage(Model):
+    """What a user's invocations of one day (UTC) came to."""
+
+    date: dt.date
+    invocation_count: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_micro_dollars: int = 0
 
 
 class PlatformSecrets(Model):

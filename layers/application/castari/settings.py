@@ -25,6 +25,10 @@ class Limits(BaseModel):
     """API Gateway ends an HTTP integration at 30 s, counted from its own time stamp."""
     crud_per_minute: int = 100
     invoke_per_minute: int = 10
+    api_keys_per_user: int = 20
+    secrets_bytes: int = 60 * 1024
+    """All secrets of one agent together; Secrets Manager ends at 64 KiB."""
+    upload_url_seconds: int = 15 * 60
     warm_idle_seconds: int = 15 * 60
 
 

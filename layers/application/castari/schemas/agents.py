@@ -1,0 +1,83 @@
+"""Agents, as clients create, change and see them."""
+
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic_core import PydanticCustomError
+
+from castari.models import Agent, AgentStatus, SourceType
+from castari.schemas.fields import Line, Name, Slug, Text, TimeoutSeconds
+from castari.schemas.shapes import Request, Response
+
+
+def _not_null(value: str | None) -> str:
+    if value is None:
+        raise PydanticCustomError("null", "cannot be empty: leave it out to keep it")
+    return value
+
+
+def _https(url: str) -> str:
+    if not url.startswith("https://"):
+        raise PydanticCustomError("https_only", "must begin with https://")
+    return url
+
+
+GitUrl = Annotated[Line, Field(max_length=2048), AfterValidator(_https)]
+GitBranch = Annotated[Line, Field(max_length=255)]
+ModelName = Annotated[Line, Field(max_length=100)]
+Turns = Annotated[int, Field(ge=1, le=1000)]
+
+
+class AgentCreate(Request):
+    """A new agent. Without a slug, one is made from the name."""
+
+    name: Name
+    slug: Slug | None = None
+    description: Text | None = None
+    source_type: SourceType = "local"
+    git_repo_url: GitUrl | None = None
+    git_branch: GitBranch | None = None
+    default_model: ModelName | None = None
+    max_turns: Turns | None = None
+    timeout_seconds: TimeoutSeconds | None = None
+
+
+class AgentUpdate(Request):
+    """What changes of an agent: only what is sent; null empties a field that can be empty."""
+
+    name: Annotated[Name | None, AfterValidator(_not_null)] = None
+    description: Text | None = None
+    git_repo_url: GitUrl | None = None
+    git_branch: GitBranch | None = None
+    default_model: ModelName | None = None
+    max_turns: Turns | None = None
+    timeout_seconds: TimeoutSeconds | None = None
+
+
+class AgentResponse(Response):
+    """One agent."""
+
+    id: str
+    user_id: str
+    name: str
+    slug: str
+    description: str | None
+    source_type: SourceType
+    git_repo_url: str | None
+    git_branch: str | None
+    source_hash: str | None
+    default_model: str | None
+    max_turns: int | None
+    timeout_seconds: int | None
+    status: AgentStatus
+    status_message: str | None
+    sandbox_id: str | None
+    active_version: int | None
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+
+    @classmethod
+    def of_agent(cls, agent: Agent) -> Self:
+        """Return the public shape of an agent."""
+        number = agent.active_version.number if agent.active_version else None
+        return cls.of(agent, id=agent.agent_id, active_version=number)

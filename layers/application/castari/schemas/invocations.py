@@ -1,0 +1,63 @@
+"""Invocations: a prompt in, an answer or a failure out."""
+
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic_core import PydanticCustomError
+
+from castari.models import Failure, Invocation, InvocationStatus
+from castari.schemas.fields import TimeoutSeconds
+from castari.schemas.shapes import Request, Response
+from castari.schemas.usage import MICRO_DOLLARS
+
+
+def _said_something(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("empty", "must not be empty: it is what the agent reads on its stdin")
+    return text
+
+
+class InvocationCreate(Request):
+    """A prompt for an agent, which runs at most `timeout_seconds` (else the agent's own limit)."""
+
+    prompt: Annotated[str, AfterValidator(_said_something)]
+    session_id: Annotated[str, Field(max_length=128)] | None = None
+    timeout_seconds: TimeoutSeconds | None = None
+
+
+class InvocationAccepted(Response):
+    """An invocation that is not done yet: poll the `Location`."""
+
+    invocation_id: str
+    session_id: str
+    status: InvocationStatus
+
+
+class InvocationResponse(Response):
+    """One invocation; `response_content` is base64 where `response_is_base64` says so."""
+
+    invocation_id: str
+    session_id: str
+    sandbox_id: str | None
+    response_content: str | None
+    response_is_base64: bool
+    truncated: bool
+    input_tokens: int
+    output_tokens: int
+    total_cost_usd: float
+    duration_ms: int | None
+    status: InvocationStatus
+    failure: Failure | None
+    stderr_tail: str | None
+    created_at: AwareDatetime
+    finished_at: AwareDatetime | None
+
+    @classmethod
+    def of_invocation(cls, invocation: Invocation, response: str | None) -> Self:
+        """Return the public shape of an invocation; `response` is its answer, wherever that is kept."""
+        return cls.of(
+            invocation,
+            response_content=response,
+            total_cost_usd=invocation.cost_micro_dollars / MICRO_DOLLARS,
+            duration_ms=invocation.duration_milliseconds,
+        )
