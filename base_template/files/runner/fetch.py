@@ -6,17 +6,21 @@ import ssl
 _SECONDS = 20
 
 
-def fetch(url: str, *, limit_bytes: int) -> bytes:
-    """Return the object's content. Raises `OSError` when it cannot be had or is longer than the limit."""
+def connect(url: str) -> tuple[http.client.HTTPConnection, str]:
+    """Return a connection to the URL's host, not opened yet, and the path to ask for."""
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
-    connection = (
-        http.client.HTTPSConnection(host, timeout=_SECONDS, context=ssl.create_default_context())
-        if scheme == "https"
-        else http.client.HTTPConnection(host, timeout=_SECONDS)
-    )
+    if scheme == "https":
+        secure = http.client.HTTPSConnection(host, timeout=_SECONDS, context=ssl.create_default_context())
+        return secure, slash + path
+    return http.client.HTTPConnection(host, timeout=_SECONDS), slash + path
+
+
+def fetch(url: str, *, limit_bytes: int) -> bytes:
+    """Return the object's content. Raises `OSError` when it cannot be had or is longer than the limit."""
+    connection, path = connect(url)
     try:
-        connection.request("GET", slash + path)
+        connection.request("GET", path)
         response = connection.getresponse()
         content = response.read(limit_bytes + 1)
     except http.client.HTTPException as error:
