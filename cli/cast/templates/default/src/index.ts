@@ -9,7 +9,7 @@ if (!process.env.ANTHROPIC_API_KEY) {
 }
 
 const message = await new Anthropic().messages.create({
-  model: process.env.ANTHROPIC_MODEL ?? "claude-sonnet-4-5",
+  model: process.env.ANTHROPIC_MODEL ?? "claude-sonnet-5-5",
   max_tokens: 4096,
   system: await readFile("CLAUDE.md", "utf8"),
   messages: [{ role: "user", content: await text(process.stdin) }],
