@@ -1,0 +1,51 @@
+"""What the benches count: calls up to the agent's start, and billed milliseconds."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from bench.agents import pack
+from bench.billing import billed_milliseconds
+from bench.calls import up_to_start
+from bench.counting_proxy import Call
+
+START = "POST /process.Process/Start"
+
+
+def test_calls_count_up_to_the_runner_start_itself() -> None:
+    calls = [Call(3.0, "DELETE /sandboxes/a"), Call(2.0, START), Call(1.0, "POST /v2/sandboxes")]
+    assert [call.name for call in up_to_start(calls)] == ["POST /v2/sandboxes", START]
+
+
+def test_a_window_without_a_start_is_an_error_not_a_low_count() -> None:
+    with pytest.raises(ValueError, match="no call through the proxy started a process"):
+        up_to_start([Call(1.0, "POST /v2/sandboxes")])
+
+
+@pytest.mark.parametrize(
+    ("line", "milliseconds"),
+    [
+        ("REPORT RequestId: a\tDuration: 12.3 ms\tBilled Duration: 13 ms\tMemory Size: 512 MB", 13.0),
+        ("REPORT RequestId: a\tDuration: 0.42 ms\tBilled Duration: 0.42 ms\tMemory Size: 512 MB", 0.42),
+        ('{"message": "nothing billed"}', 0.0),
+    ],
+)
+def test_only_the_billed_time_of_a_report_line_counts(line: str, milliseconds: float) -> None:
+    assert billed_milliseconds(line) == milliseconds
+
+
+def test_a_change_makes_another_bundle_with_the_same_lockfile(tmp_path: Path) -> None:
+    (tmp_path / "package-lock.json").write_text("{}")
+    (tmp_path / "node_modules" / "left-out").mkdir(parents=True)
+    (tmp_path / "node_modules" / "left-out" / "index.js").write_text("")
+    first, second = pack(tmp_path, "a"), pack(tmp_path, "b")
+    assert _files(first) == {"package-lock.json": b"{}", "CHANGE.md": b"a"}
+    assert _files(second) == {"package-lock.json": b"{}", "CHANGE.md": b"b"}
+
+
+def _files(bundle: bytes) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(bundle)) as archive:
+        members = [(member.name, archive.extractfile(member)) for member in archive.getmembers()]
+        return {name: content.read() for name, content in members if content}
