@@ -1,14 +1,58 @@
 """What stands between an agent's process and the sandbox it runs in: applied after fork, before exec."""
 
+import resource
 from dataclasses import dataclass
 
 from local.sandboxes.engine import Privileges
+from local.sandboxes.namespaces import syscalls
+
+_CHOWN, _DAC_OVERRIDE, _FOWNER, _FSETID, _KILL, _SETGID, _SETUID, _SETPCAP = 0, 1, 3, 4, 5, 6, 7, 8
+_NET_BIND_SERVICE = 10
+
+SUDO_CAPABILITIES = frozenset(
+    {_CHOWN, _DAC_OVERRIDE, _FOWNER, _FSETID, _KILL, _SETGID, _SETUID, _NET_BIND_SERVICE}
+)
+"""What root of a sandbox with sudo may do, inside its own user namespace."""
+
+ENVD_CAPABILITIES = SUDO_CAPABILITIES | {_SETPCAP}
+"""What envd itself keeps: to act as any user of the sandbox, and to take capabilities from its children."""
+
+AGENT_OOM_SCORE = 600
+"""Higher than envd's, so that a sandbox out of memory loses the agent and envd lives to tell."""
 
 
 @dataclass(frozen=True)
 class Confinement:
-    """How envd confines each process it starts. `None` as the filter means no seccomp (bare engine)."""
+    """How envd confines each process it starts. Filters are BPF programs; all of them apply."""
 
     privileges: Privileges = "none"
-    seccomp_filter: bytes | None = None
+    seccomp_filters: tuple[bytes, ...] = ()
     open_files: int = 65_536
+
+
+def confine(confinement: Confinement) -> None:
+    """Bind the calling process and all that it will execute. Raises `OSError` if anything fails.
+
+    It still has envd's identity: becoming another user afterwards empties the capability sets.
+    """
+    _, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
+    open_files = min(confinement.open_files, highest)  # A host that allows less wins.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _prefer_for_out_of_memory()
+    if confinement.privileges == "sudo":
+        # envd runs under the filters itself: only then can a process without no_new_privs inherit them.
+        syscalls.drop_bounding_capabilities(SUDO_CAPABILITIES)
+        return
+    syscalls.drop_bounding_capabilities(frozenset())
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+    for program in confinement.seccomp_filters:
+        syscalls.install_seccomp(program)
+
+
+def _prefer_for_out_of_memory() -> None:
+    # While envd is not dumpable, its files in /proc belong to the host's root, out of reach.
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
+    with open("/proc/self/oom_score_adj", "w") as file:
+        file.write(str(AGENT_OOM_SCORE))
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)

@@ -1,0 +1,1 @@
+"""The engine that isolates sandboxes with Linux namespaces, cgroups, an overlay, nftables and seccomp."""

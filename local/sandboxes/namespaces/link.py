@@ -1,0 +1,33 @@
+"""Connects a jail's network namespace with the host: one veth pair, one address, one route."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from local.sandboxes.namespaces.netlink import Netlink, VethPair
+from local.sandboxes.namespaces.plans import Plan
+
+_SETTINGS = {
+    "ipv6/conf/all/disable_ipv6": "1",
+    "ipv6/conf/default/disable_ipv6": "1",
+    "ipv4/ip_unprivileged_port_start": "0",  # A server on port 80 needs no privilege where nobody can connect.
+}
+
+
+def connect_namespace(host: Netlink, plan: Plan) -> None:
+    """Connect the network namespace of the calling process. `host` was opened in the host's."""
+    for name, value in _SETTINGS.items():
+        with contextlib.suppress(FileNotFoundError):
+            Path("/proc/sys/net", name).write_text(value)
+    namespace = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    host.add_veth(VethPair(plan.veth, "eth0", namespace, plan.mtu))
+    os.close(namespace)
+    host.set_up(plan.veth)
+    host.add_address(host.index_of(plan.veth), plan.gateway, peer=plan.address)
+    inside = Netlink()
+    inside.set_up("lo")
+    inside.set_up("eth0")
+    link = inside.index_of("eth0")
+    inside.add_address(link, plan.address, peer=plan.gateway)
+    inside.add_default_route(link, plan.gateway)
+    inside.close()

@@ -1,0 +1,130 @@
+"""The system calls that Python's standard library does not wrap."""
+
+import ctypes
+import os
+import platform
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+CLONE_NEWNS = 0x0002_0000
+CLONE_NEWCGROUP = 0x0200_0000
+CLONE_NEWUTS = 0x0400_0000
+CLONE_NEWIPC = 0x0800_0000
+CLONE_NEWUSER = 0x1000_0000
+CLONE_NEWPID = 0x2000_0000
+CLONE_NEWNET = 0x4000_0000
+
+MS_RDONLY = 1
+MS_NOSUID = 2
+MS_NODEV = 4
+MS_NOEXEC = 8
+MS_REMOUNT = 32
+MS_NOATIME = 1024
+MS_BIND = 4096
+MS_MOVE = 8192
+MS_REC = 16384
+MS_PRIVATE = 1 << 18
+MNT_DETACH = 2
+
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_SET_SECCOMP = 22
+PR_CAPBSET_DROP = 24
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+PR_CAP_AMBIENT = 47
+_SECCOMP_MODE_FILTER = 2
+_PR_CAP_AMBIENT_CLEAR_ALL = 4
+
+_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+_CAPABILITY_VERSION_3 = 0x2008_0522
+
+
+class _FilterProgram(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+
+class _CapabilityHeader(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _CapabilityWord(ctypes.Structure):
+    _fields_ = (
+        ("effective", ctypes.c_uint32),
+        ("permitted", ctypes.c_uint32),
+        ("inheritable", ctypes.c_uint32),
+    )
+
+
+def _check(result: int, what: str) -> None:
+    if result == -1:
+        code = ctypes.get_errno()
+        raise OSError(code, f"{what}: {os.strerror(code)}")
+
+
+def unshare(flags: int) -> None:
+    """Leave the namespaces that `flags` names for fresh ones."""
+    _check(_libc.unshare(flags), f"unshare {flags:#x}")
+
+
+def setns(fd: int, kind: int) -> None:
+    """Enter the namespace behind `fd`."""
+    _check(_libc.setns(fd, kind), f"setns {kind:#x}")
+
+
+def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
+    """Mount; arguments as in mount(2)."""
+    arguments = (source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode())
+    _check(_libc.mount(*arguments), f"mount {kind} on {target}")
+
+
+def unmount(target: str, flags: int = 0) -> None:
+    """Unmount; arguments as in umount2(2)."""
+    _check(_libc.umount2(target.encode(), flags), f"unmount {target}")
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    """Make `new_root` the root of this mount namespace and put the one before at `put_old`."""
+    number = _PIVOT_ROOT[platform.machine()]
+    _check(_libc.syscall(ctypes.c_long(number), new_root.encode(), put_old.encode()), "pivot_root")
+
+
+def prctl(option: int, argument: int = 0) -> None:
+    """Set something of this process; arguments as in prctl(2)."""
+    zero = ctypes.c_ulong(0)
+    _check(_libc.prctl(option, ctypes.c_ulong(argument), zero, zero, zero), f"prctl {option}")
+
+
+def install_seccomp(program: bytes) -> None:
+    """Put this process and its children under a BPF filter. Filters add up: the strictest answer counts."""
+    instructions = _FilterProgram(len(program) // 8, program)
+    zero = ctypes.c_ulong(0)
+    mode = ctypes.c_ulong(_SECCOMP_MODE_FILTER)
+    _check(
+        _libc.prctl(PR_SET_SECCOMP, mode, ctypes.byref(instructions), zero, zero), "install seccomp filter"
+    )
+
+
+def drop_bounding_capabilities(kept: frozenset[int]) -> None:
+    """Put all capabilities but `kept` out of reach of this process and its children, whatever they execute."""
+    last = int(_read("/proc/sys/kernel/cap_last_cap"))
+    for capability in set(range(last + 1)) - kept:
+        prctl(PR_CAPBSET_DROP, capability)
+
+
+def limit_capabilities(kept: frozenset[int]) -> None:
+    """Keep only `kept` of the capabilities that this process has; none pass on through exec."""
+    mask = sum(1 << capability for capability in kept)
+    words = (_CapabilityWord * 2)(
+        *(_CapabilityWord(part, part, 0) for part in (mask & 0xFFFF_FFFF, mask >> 32))
+    )
+    header = _CapabilityHeader(_CAPABILITY_VERSION_3, 0)
+    _check(_libc.capset(ctypes.byref(header), ctypes.byref(words)), "capset")
+    zero = ctypes.c_ulong(0)
+    clear = ctypes.c_ulong(_PR_CAP_AMBIENT_CLEAR_ALL)
+    _check(_libc.prctl(PR_CAP_AMBIENT, clear, zero, zero, zero), "clear ambient capabilities")
+
+
+def _read(path: str) -> str:
+    with open(path) as file:
+        return file.read()
