@@ -1,0 +1,108 @@
+"""Who a command or a file operation acts as, and how envd acts as somebody else."""
+
+import base64
+import binascii
+import ctypes
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local.sandboxes.engine import Privileges
+from local.sandboxes.envd.errors import ConnectError
+
+DEFAULT_USER = "user"
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_UNCHANGED = ctypes.c_uint(-1)
+
+
+@dataclass(frozen=True)
+class Account:
+    """An entry of the sandbox's user database."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """The accounts that callers may use. `fixed` ones win over the sandbox's own files."""
+
+    privileges: Privileges = "none"
+    fixed: Mapping[str, Account] = field(default_factory=dict)
+
+    def find(self, name: str) -> Account:
+        """Look an account up. Raises `ConnectError` if there is none, or it may not be used."""
+        account = self.fixed.get(name) or _read_passwd().get(name)
+        if account is None:
+            raise ConnectError("unauthenticated", f"there is no user '{name}' in this sandbox")
+        if account.uid == 0 and self.privileges == "none" and name not in self.fixed:
+            raise ConnectError(
+                "unauthenticated", f"this sandbox's template does not allow '{name}': use 'user'"
+            )
+        return account
+
+    def of_basic_auth(self, header: str | None) -> Account:
+        """The account that an `Authorization: Basic` header names; the default one without it."""
+        if not header:
+            return self.find(DEFAULT_USER)
+        scheme, _, value = header.partition(" ")
+        try:
+            name, _, _ = base64.b64decode(value, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            name = ""
+        if scheme.lower() != "basic" or not name:
+            raise ConnectError("unauthenticated", "the Authorization header must name a user as 'Basic'")
+        return self.find(name)
+
+
+@contextmanager
+def acting_as(account: Account) -> Iterator[None]:
+    """Let the kernel check and own files as `account`, capabilities over files laid down.
+
+    The block must not await: the identity belongs to the whole thread.
+    """
+    if account.uid == os.geteuid():
+        yield
+        return
+    _set_file_identity(account.uid, account.gid)
+    try:
+        yield
+    finally:
+        _set_file_identity(os.geteuid(), os.getegid())
+
+
+def owner_names() -> tuple[dict[int, str], dict[int, str]]:
+    """The names of users and of groups by their ids, from the sandbox's own files."""
+    users = {account.uid: account.name for account in reversed(_read_passwd().values())}
+    groups = {int(gid): name for name, _, gid, *_ in _rows("/etc/group", 4)}
+    return users, groups
+
+
+def _set_file_identity(uid: int, gid: int) -> None:
+    # Neither call reports failure: only asking again tells what is in force.
+    _libc.setfsgid(gid)
+    _libc.setfsuid(uid)
+    if (_libc.setfsuid(_UNCHANGED), _libc.setfsgid(_UNCHANGED)) != (uid, gid):
+        raise ConnectError("internal", f"envd can not act as user id {uid}")
+
+
+def _read_passwd() -> dict[str, Account]:
+    # Not the `pwd` module: glibc may load name-service libraries that the sandbox can replace.
+    return {
+        name: Account(name, int(uid), int(gid), home)
+        for name, _, uid, gid, _, home, *_ in _rows("/etc/passwd", 7)
+    }
+
+
+def _rows(path: str, columns: int) -> list[list[str]]:
+    try:
+        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    rows = [line.split(":") for line in lines]
+    return [row for row in rows if len(row) >= columns and row[2].isdecimal()]

@@ -1,0 +1,140 @@
+"""The Connect protocol with its JSON codec: single messages, and streams of framed ones.
+
+A frame is one flag byte, the payload's length in four bytes, most significant first,
+and the payload. The last frame of a stream carries the flag 2 and the outcome.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from aiohttp import StreamReader, web
+
+from local.sandboxes.envd.errors import HTTP_STATUS, ConnectError
+
+Message = dict[str, Any]
+T = TypeVar("T")
+
+MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+"""The longest message taken, so that one request can not fill the sandbox's memory."""
+
+STREAM_TYPE = "application/connect+json"
+_END = 2
+_HEADER_BYTES = 5
+
+
+def frame(payload: bytes, flags: int = 0) -> bytes:
+    """One message of a stream."""
+    return bytes((flags,)) + len(payload).to_bytes(4, "big") + payload
+
+
+def parse(payload: bytes) -> Message:
+    """Read one JSON message. Raises `ConnectError` for anything but an object."""
+    try:
+        message = json.loads(payload or b"{}")
+    except ValueError as error:
+        raise ConnectError("invalid_argument", f"the message is not JSON: {error}") from None
+    if not isinstance(message, dict):
+        raise ConnectError("invalid_argument", "the message is not a JSON object")
+    return message
+
+
+def field(message: Message, name: str, kind: type[T], default: T) -> T:
+    """Read an optional field; an absent one and `null` mean its default, as in protobuf."""
+    value = message.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ConnectError("invalid_argument", f"'{name}' must be of type {kind.__name__}")
+    return value
+
+
+def bytes_field(message: Message, name: str) -> bytes:
+    """Read a bytes field, which JSON carries as base64."""
+    try:
+        return base64.b64decode(field(message, name, str, ""), validate=True)
+    except binascii.Error:
+        raise ConnectError("invalid_argument", f"'{name}' is not base64") from None
+
+
+def timeout_seconds(request: web.BaseRequest) -> float | None:
+    """The caller's deadline from `Connect-Timeout-Ms`; `None` if there is none."""
+    value = request.headers.get("Connect-Timeout-Ms", "")
+    if not value:
+        return None
+    if not value.isdecimal() or len(value) > 10:  # noqa: PLR2004 - the protocol's own limit
+        raise ConnectError("invalid_argument", "Connect-Timeout-Ms must be a number of at most ten digits")
+    return int(value) / 1000
+
+
+async def read_unary(request: web.BaseRequest) -> Message:
+    """Read the one message of a unary call."""
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        _check_length(len(body))
+    return parse(bytes(body))
+
+
+async def read_frames(content: StreamReader) -> AsyncIterator[Message]:
+    """Read framed messages until the client ends its stream."""
+    while first := await content.read(1):
+        header = first + await content.readexactly(_HEADER_BYTES - 1)
+        length = int.from_bytes(header[1:], "big")
+        _check_length(length)
+        payload = await content.readexactly(length)
+        if header[0] & _END:
+            return
+        if header[0]:
+            raise ConnectError("unimplemented", "compressed messages are not supported")
+        yield parse(payload)
+
+
+async def read_request(request: web.BaseRequest) -> Message:
+    """Read the single message that opens a server stream."""
+    async for message in read_frames(request.content):
+        return message
+    raise ConnectError("invalid_argument", "the stream has no message")
+
+
+def answer(message: Message) -> web.Response:
+    """Answer a unary call."""
+    return web.Response(body=_encode(message), content_type="application/json")
+
+
+def refuse(error: ConnectError) -> web.Response:
+    """Answer a unary call that failed."""
+    status = HTTP_STATUS[error.code]
+    return web.Response(status=status, body=_encode(error.to_json()), content_type="application/json")
+
+
+async def answer_stream(
+    request: web.BaseRequest, opening: Awaitable[AsyncGenerator[bytes, None]]
+) -> web.StreamResponse:
+    """Send frames as they come, then how the stream ended. A `ConnectError` becomes its last frame."""
+    response = web.StreamResponse(headers={"Content-Type": STREAM_TYPE})
+    await response.prepare(request)
+    outcome: Message = {}
+    try:
+        async with aclosing(await opening) as frames:
+            async for each in frames:
+                await response.write(each)
+    except ConnectError as error:
+        outcome = {"error": error.to_json()}
+    await response.write_eof(frame(_encode(outcome), _END))
+    return response
+
+
+def _encode(message: Message) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode()
+
+
+def _check_length(length: int) -> None:
+    if length > MAX_MESSAGE_BYTES:
+        limit = MAX_MESSAGE_BYTES // 1024 // 1024
+        raise ConnectError(
+            "resource_exhausted", f"a message may have at most {limit} MiB: send a file instead"
+        )

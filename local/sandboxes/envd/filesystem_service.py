@@ -1,0 +1,75 @@
+"""`filesystem.Filesystem`: look at, list, make, move and remove what the caller may."""
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from local.sandboxes.envd.accounts import Account, acting_as
+from local.sandboxes.envd.connect import Message, field
+from local.sandboxes.envd.entries import EntryReader
+from local.sandboxes.envd.errors import ConnectError
+from local.sandboxes.envd.paths import resolve
+
+
+def stat_entry(message: Message, account: Account) -> Message:
+    """Describe one entry."""
+    path = resolve(field(message, "path", str, ""), account)
+    with acting_as(account):
+        return {"entry": EntryReader().read(path)}
+
+
+def list_dir(message: Message, account: Account) -> Message:
+    """Describe what a directory contains, down to `depth` levels."""
+    path = resolve(field(message, "path", str, ""), account)
+    depth = field(message, "depth", int, 0) or 1
+    with acting_as(account):
+        if not stat.S_ISDIR(path.stat().st_mode):
+            raise ConnectError("invalid_argument", f"path '{path}' is not a directory")
+        reader = EntryReader()
+        return {"entries": [reader.read(each) for each in _walk(path, depth)]}
+
+
+def make_dir(message: Message, account: Account) -> Message:
+    """Make a directory and those above it."""
+    path = resolve(field(message, "path", str, ""), account)
+    with acting_as(account):
+        if path.is_dir():
+            raise ConnectError("already_exists", f"directory '{path}' exists already")
+        if os.path.lexists(path):
+            raise ConnectError("invalid_argument", f"path '{path}' exists and is not a directory")
+        path.mkdir(parents=True)
+        return {"entry": EntryReader().read(path)}
+
+
+def move(message: Message, account: Account) -> Message:
+    """Rename an entry, making the directories above its new place."""
+    source = resolve(field(message, "source", str, ""), account)
+    destination = resolve(field(message, "destination", str, ""), account)
+    with acting_as(account):
+        source.lstat()
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        source.rename(destination)
+        return {"entry": EntryReader().read(destination)}
+
+
+def remove(message: Message, account: Account) -> Message:
+    """Remove an entry with all it contains; what is not there needs no removal."""
+    path = resolve(field(message, "path", str, ""), account)
+    with acting_as(account):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif os.path.lexists(path):
+            path.unlink()
+    return {}
+
+
+def _walk(directory: Path, depth: int) -> Iterator[Path]:
+    with os.scandir(directory) as listing:
+        entries = sorted(listing, key=lambda entry: entry.name)
+    for entry in entries:
+        path = directory / entry.name
+        yield path
+        if depth > 1 and entry.is_dir(follow_symlinks=False):
+            yield from _walk(path, depth - 1)

@@ -1,0 +1,107 @@
+"""The daemon's ends of a command's pipes: output read in chunks, input written as it fits."""
+
+import asyncio
+import os
+from collections.abc import Callable
+
+from local.sandboxes.envd.errors import ConnectError
+
+CHUNK_BYTES = 32 * 1024
+
+
+class OutputPipe:
+    """Reads one output of a command for as long as somebody, also a grandchild, can write to it."""
+
+    def __init__(self, fd: int, on_chunk: Callable[[bytes], None], on_eof: Callable[[], None]) -> None:
+        os.set_blocking(fd, False)
+        self._fd, self._on_chunk, self._on_eof = fd, on_chunk, on_eof
+        self._loop = asyncio.get_running_loop()
+        self.open = True
+
+    def resume(self) -> None:
+        """Read from now on."""
+        if self.open:
+            self._loop.add_reader(self._fd, self.read)
+
+    def pause(self) -> None:
+        """Leave output in the pipe, so that its writers wait."""
+        if self.open:
+            self._loop.remove_reader(self._fd)
+
+    def read(self) -> bool:
+        """Take one chunk. Returns whether there was one."""
+        try:
+            chunk = os.read(self._fd, CHUNK_BYTES)
+        except BlockingIOError:
+            return False
+        if chunk:
+            self._on_chunk(chunk)
+        else:
+            self.close()
+            self._on_eof()
+        return bool(chunk)
+
+    def drain(self) -> None:
+        """Take what is in the pipe now, and no more than that."""
+        for _ in range(1024 * 1024 // CHUNK_BYTES):
+            if not self.open or not self.read():
+                return
+
+    def close(self) -> None:
+        """Stop reading for good."""
+        if self.open:
+            self.pause()
+            self.open = False
+            os.close(self._fd)
+
+
+class InputPipe:
+    """Writes a command's stdin, one caller after the other."""
+
+    def __init__(self, fd: int) -> None:
+        os.set_blocking(fd, False)
+        self._fd = fd
+        self._turn = asyncio.Lock()
+        self._open = True
+
+    async def write(self, data: bytes) -> None:
+        """Write all of `data`, waiting while the pipe is full. Raises `ConnectError` once it is closed."""
+        async with self._turn:
+            rest = memoryview(data)
+            while rest:
+                if not self._open:
+                    raise ConnectError("internal", "the command's stdin is closed")
+                rest = rest[await self._write_some(rest) :]
+
+    async def _write_some(self, data: memoryview) -> int:
+        try:
+            return os.write(self._fd, data)
+        except BlockingIOError:
+            await self._until_writable()
+            return 0
+        except BrokenPipeError:
+            raise ConnectError("internal", "the command does not read its stdin any more") from None
+
+    async def _until_writable(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._writable = loop.create_future()
+        loop.add_writer(self._fd, self._wake)
+        try:
+            await self._writable
+        finally:
+            if self._open:
+                loop.remove_writer(self._fd)
+
+    def _wake(self) -> None:
+        if not self._writable.done():
+            self._writable.set_result(None)
+
+    def close(self) -> None:
+        """Signal the end of input. Safe to call again."""
+        if not self._open:
+            return
+        self._open = False
+        asyncio.get_running_loop().remove_writer(self._fd)
+        os.close(self._fd)
+        if hasattr(self, "_writable"):
+            self._wake()

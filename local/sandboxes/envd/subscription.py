@@ -1,0 +1,72 @@
+"""One listener of a process: a short queue of events, so that a slow reader slows the process down."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+
+from local.sandboxes.envd.connect import frame
+from local.sandboxes.envd.errors import ConnectError
+
+MAX_EVENTS = 64
+"""How many events may wait for a listener before its process's output is left in the pipe."""
+
+KEEPALIVE = frame(b'{"event":{"keepalive":{}}}')
+
+
+class Subscription:
+    """Events on their way to one stream. Ends after `finish`, or with the error given to it."""
+
+    def __init__(self, on_room: Callable[[], None]) -> None:
+        self._events: deque[bytes] = deque()
+        self._on_room = on_room
+        self._wake: asyncio.Future[None] | None = None
+        self._finished = False
+        self._error: ConnectError | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether no more output should be read for now."""
+        return len(self._events) >= MAX_EVENTS
+
+    def put(self, event: bytes) -> None:
+        """Queue an event's frame; nothing after the end."""
+        if not self._finished:
+            self._events.append(event)
+            self._notify()
+
+    def finish(self, error: ConnectError | None = None) -> None:
+        """End the stream after what is queued; the first end counts."""
+        if not self._finished:
+            self._finished, self._error = True, error
+            self._notify()
+
+    async def frames(self, keepalive_seconds: float) -> AsyncIterator[bytes]:
+        """Yield events as they come, and a keepalive whenever none came for that long."""
+        while True:
+            while self._events:
+                was_full = self.full
+                event = self._events.popleft()
+                if was_full:
+                    self._on_room()
+                yield event
+            if self._finished:
+                break
+            if not await self._event_within(keepalive_seconds):
+                yield KEEPALIVE
+        if self._error:
+            raise self._error
+
+    async def _event_within(self, seconds: float) -> bool:
+        self._wake = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake
+        except TimeoutError:
+            return False
+        finally:
+            self._wake = None
+        return True
+
+    def _notify(self) -> None:
+        if self._wake and not self._wake.done():
+            self._wake.set_result(None)

@@ -1,0 +1,76 @@
+"""The server's one HTTP application: control plane, proxy, health and numbers on a single port."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from local.sandboxes.engine import EngineError
+from local.sandboxes.server import log
+from local.sandboxes.server.access import same
+from local.sandboxes.server.control import SandboxRoutes
+from local.sandboxes.server.errors import ApiError, not_supported
+from local.sandboxes.server.layers import Layers
+from local.sandboxes.server.lifecycle import Lifecycle
+from local.sandboxes.server.proxy import forward, is_for_envd
+from local.sandboxes.server.snapshot_routes import SnapshotRoutes
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+MAX_BODY_BYTES = 1024 * 1024
+MAX_LINE_BYTES = 16 * 1024
+_OPEN_PATHS = ("/health", "/metrics")
+
+
+def make_app(lifecycle: Lifecycle, layers: Layers, api_key: str) -> web.Application:
+    """Put the application together."""
+
+    async def health(_: web.Request) -> web.Response:
+        return web.json_response({"status": "ok", "sandboxes": len(lifecycle.registry)})
+
+    async def metrics(_: web.Request) -> web.Response:
+        states = Counter(str(sandbox.state) for sandbox in lifecycle.registry)
+        return web.Response(text=lifecycle.counters.to_text(states))
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if is_for_envd(request):
+            return await forward(lifecycle.registry, request)
+        if request.path not in _OPEN_PATHS and not same(request.headers.get("X-API-KEY"), api_key):
+            raise ApiError(
+                401, "the X-API-KEY header is missing or wrong: set E2B_API_KEY to this server's key"
+            )
+        return await handler(request)
+
+    app = web.Application(middlewares=[_answer_errors, guard], client_max_size=MAX_BODY_BYTES)
+    app.add_routes([web.get("/health", health), web.get("/metrics", metrics)])
+    app.add_routes(SandboxRoutes(lifecycle).routes())
+    app.add_routes(SnapshotRoutes(layers, lifecycle).routes())
+    return app
+
+
+async def start(app: web.Application, host: str, port: int) -> tuple[web.AppRunner, str]:
+    """Serve the application. Returns what stops it, and its URL: port 0 takes a free one."""
+    # Streams end with their clients; a handler that must not be cut off shields its work.
+    runner = web.AppRunner(
+        app, handler_cancellation=True, access_log=None, max_line_size=MAX_LINE_BYTES, shutdown_timeout=1.0
+    )
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    bound_host, bound_port = runner.addresses[0][:2]
+    return runner, f"http://{bound_host}:{bound_port}"
+
+
+@web.middleware
+async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ApiError as error:
+        return error.to_response()
+    except web.HTTPNotFound:
+        return not_supported(f"{request.method} {request.path}").to_response()
+    except web.HTTPException as error:
+        return ApiError(error.status, error.reason).to_response()
+    except EngineError as error:
+        log.failure("engine_failed", error)
+        return ApiError(500, f"the engine failed: {error}").to_response()

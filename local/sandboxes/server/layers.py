@@ -1,0 +1,80 @@
+"""Snapshots of sandboxes, and which layers of the engine are still needed."""
+
+import asyncio
+from collections.abc import Iterable
+
+from local.sandboxes.engine import BASE_LAYER, Engine, EngineError
+from local.sandboxes.server import log
+from local.sandboxes.server.access import new_id
+from local.sandboxes.server.errors import ApiError
+from local.sandboxes.server.sandbox import Sandbox
+from local.sandboxes.server.snapshots import Snapshot, SnapshotCatalogue, now
+from local.sandboxes.server.templates import Template, without_default_tag
+
+
+class Layers:
+    """Turns sandboxes into templates, and removes the layers that nothing stands on any more."""
+
+    def __init__(self, engine: Engine, catalogue: SnapshotCatalogue, base: Template) -> None:
+        self.catalogue = catalogue
+        self._engine, self._base = engine, base
+        self._being_made: set[str] = set()
+        self._collecting = asyncio.Lock()
+
+    def find_template(self, name: str) -> Template:
+        """Find what a client named. Raises `ApiError`."""
+        if without_default_tag(name) in self._base.names:
+            return self._base
+        snapshot = self.catalogue.find(name)
+        if snapshot and self._engine.layers() >= set(snapshot.layers):
+            return snapshot.to_template()
+        known = "' or '".join(self._base.names)
+        raise ApiError(404, f"template '{name}' not found: use '{known}', or the id of a snapshot")
+
+    async def snapshot(self, sandbox: Sandbox, name: str | None) -> Snapshot:
+        """Keep a sandbox's filesystem. Raises `ApiError`."""
+        layer = new_id("s")
+        self._being_made.add(layer)
+        try:
+            async with sandbox.transition:
+                await sandbox.guest.snapshot(layer)
+            made = _describe(sandbox, layer, name)
+            self.catalogue.add(made)
+        except EngineError as error:
+            raise ApiError(503, f"the snapshot could not be made: {error}") from error
+        finally:
+            self._being_made.discard(layer)
+        log.event("snapshot_created", snapshot_id=layer, sandbox_id=sandbox.sandbox_id)
+        return made
+
+    def delete(self, name: str) -> None:
+        """Forget a snapshot. Raises `ApiError` if there is none."""
+        snapshot = self.catalogue.find(name)
+        if snapshot is None:
+            raise ApiError(404, f"template '{name}' not found")
+        self.catalogue.remove(snapshot)
+        log.event("snapshot_deleted", snapshot_id=snapshot.snapshot_id)
+
+    async def collect(self, running: Iterable[Sandbox]) -> None:
+        """Delete the layers under no snapshot and no sandbox; a sandbox may yet become a snapshot."""
+        async with self._collecting:
+            for layer in self._engine.layers() - {BASE_LAYER}:
+                if layer not in self._needed(running):
+                    await self._engine.delete_layer(layer)
+
+    def _needed(self, running: Iterable[Sandbox]) -> set[str]:
+        kept = {layer for snapshot in self.catalogue for layer in snapshot.layers}
+        return kept.union(self._being_made, *(sandbox.guest.spec.layers for sandbox in running))
+
+
+def _describe(sandbox: Sandbox, layer: str, name: str | None) -> Snapshot:
+    spec = sandbox.guest.spec
+    return Snapshot(
+        snapshot_id=layer,
+        layers=(layer, *spec.layers),
+        source_sandbox_id=sandbox.sandbox_id,
+        created_at=now(),
+        limits=spec.limits,
+        privileges=spec.privileges,
+        name=without_default_tag(name) if name else None,
+    )

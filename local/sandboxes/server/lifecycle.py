@@ -1,0 +1,181 @@
+"""The life of sandboxes: made, given time, paused, resumed, ended."""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from local.sandboxes.engine import Engine, EngineError, EngineSandbox, NetworkPolicy, SandboxSpec
+from local.sandboxes.server import log
+from local.sandboxes.server.access import new_id, new_token
+from local.sandboxes.server.counters import Counters
+from local.sandboxes.server.errors import ApiError, SandboxMissingError
+from local.sandboxes.server.layers import Layers
+from local.sandboxes.server.registry import Registry
+from local.sandboxes.server.sandbox import Sandbox
+from local.sandboxes.server.schemas import NewSandbox
+from local.sandboxes.server.settings import Settings
+from local.sandboxes.server.templates import Template
+from local.sandboxes.server.upstream import Upstream
+
+
+class Lifecycle:
+    """Makes and ends sandboxes, and ends those whose time is over."""
+
+    def __init__(self, engine: Engine, layers: Layers, settings: Settings) -> None:
+        self.registry, self.counters = Registry(), Counters()
+        self._engine, self._layers, self._settings = engine, layers, settings
+        self._being_made = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def create(self, request: NewSandbox) -> Sandbox:
+        """Make a sandbox. Raises `ApiError`: unknown template, bad timeout, too many sandboxes."""
+        request.check_supported()
+        template = self._layers.find_template(request.template_id)
+        seconds = self._seconds(request.timeout)
+        self._check_room()
+        began = time.monotonic()
+        self._being_made += 1
+        try:
+            sandbox = await self._make(request, template)
+        finally:
+            self._being_made -= 1
+        self.registry.add(sandbox)
+        self.set_timeout(sandbox, seconds)
+        self._run(self._watch(sandbox))
+        took = time.monotonic() - began
+        self.counters.created(took)
+        log.event(
+            "sandbox_created",
+            sandbox_id=sandbox.sandbox_id,
+            template_id=template.template_id,
+            timeout_seconds=seconds,
+            took_ms=round(took * 1000, 2),
+        )
+        return sandbox
+
+    async def kill(self, sandbox: Sandbox, reason: str) -> None:
+        """End a sandbox at once. Raises `SandboxMissingError` if another call was faster."""
+        if not self.registry.remove(sandbox):
+            raise SandboxMissingError(sandbox.sandbox_id)
+        began = time.monotonic()
+        if sandbox.timer:
+            sandbox.timer.cancel()
+        # First, so that no stream tells of a command's end that was the sandbox's.
+        await sandbox.upstream.close()
+        await sandbox.guest.kill()
+        self.counters.ended(reason)
+        log.event(
+            "sandbox_ended",
+            sandbox_id=sandbox.sandbox_id,
+            reason=reason,
+            lived_ms=round((datetime.now(UTC) - sandbox.started_at).total_seconds() * 1000),
+            took_ms=round((time.monotonic() - began) * 1000, 2),
+        )
+        self._run(self._layers.collect(self.registry))
+
+    def set_timeout(self, sandbox: Sandbox, seconds: int | None, *, shorten: bool = True) -> None:
+        """Let a running sandbox live that long from now on. Raises `ApiError`."""
+        end_at = datetime.now(UTC) + timedelta(seconds=self._seconds(seconds))
+        if shorten or end_at > sandbox.end_at:
+            sandbox.end_at = end_at
+        if sandbox.timer:
+            sandbox.timer.cancel()
+        delay = max(0.0, (sandbox.end_at - datetime.now(UTC)).total_seconds())
+        sandbox.timer = asyncio.get_running_loop().call_later(delay, self._on_timeout, sandbox)
+
+    async def pause(self, sandbox: Sandbox) -> None:
+        """Freeze a sandbox, and drop its connections. Raises `ApiError` if it is paused already."""
+        if sandbox.state == "paused":
+            raise ApiError(409, f"sandbox {sandbox.sandbox_id} is already paused")
+        sandbox.state = "paused"
+        if sandbox.timer:
+            sandbox.timer.cancel()
+        async with sandbox.transition:
+            await sandbox.upstream.close()
+            await sandbox.guest.pause()
+        log.event("sandbox_paused", sandbox_id=sandbox.sandbox_id)
+
+    async def resume(self, sandbox: Sandbox, seconds: int | None) -> None:
+        """Let a paused sandbox run on for that long. Raises `ApiError` if it ended meanwhile."""
+        self._seconds(seconds)
+        async with sandbox.transition:
+            if self.registry.find(sandbox.sandbox_id) is not sandbox:
+                raise SandboxMissingError(sandbox.sandbox_id)
+            if sandbox.state == "paused":
+                await sandbox.guest.resume()
+                sandbox.upstream = Upstream(sandbox.guest.envd_socket)
+                sandbox.state = "running"
+        self.set_timeout(sandbox, seconds)
+        log.event("sandbox_resumed", sandbox_id=sandbox.sandbox_id)
+
+    async def close(self) -> None:
+        """End all sandboxes."""
+        for sandbox in list(self.registry):
+            await self.kill(sandbox, "shutdown")
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _make(self, request: NewSandbox, template: Template) -> Sandbox:
+        network = NetworkPolicy(
+            request.allow_internet_access, request.network.allow_out, request.network.deny_out
+        )
+        spec = SandboxSpec(new_id(), template.layers, template.limits, template.privileges, network)
+        try:
+            guest = await self._engine.create(spec)
+        except EngineError as error:
+            raise ApiError(503, f"no sandbox could be made: {error}") from error
+        upstream = Upstream(guest.envd_socket)
+        try:
+            if request.env_vars:
+                await upstream.set_environment(request.env_vars)
+        except BaseException:
+            await self._discard(guest, upstream)
+            raise
+        now = datetime.now(UTC)
+        return Sandbox(request, template, new_token(), guest, upstream, started_at=now, end_at=now)
+
+    async def _discard(self, guest: EngineSandbox, upstream: Upstream) -> None:
+        await upstream.close()
+        await guest.kill()
+
+    def _seconds(self, wish: int | None) -> int:
+        longest = self._settings.max_timeout_seconds
+        seconds = self._settings.default_timeout_seconds if wish is None else wish
+        if seconds > longest:
+            raise ApiError(400, f"timeout: {seconds} s is too long, {longest} s is the most")
+        return seconds
+
+    def _check_room(self) -> None:
+        most = self._settings.max_sandboxes
+        running = sum(each.state == "running" for each in self.registry)
+        if running + self._being_made >= most:
+            raise ApiError(429, f"you have reached the maximum number of concurrent E2B sandboxes ({most})")
+
+    def _on_timeout(self, sandbox: Sandbox) -> None:
+        self._run(self._end_of_time(sandbox))
+
+    async def _end_of_time(self, sandbox: Sandbox) -> None:
+        if sandbox.request.auto_pause:
+            await self.pause(sandbox)
+        else:
+            await self.kill(sandbox, "timeout")
+
+    async def _watch(self, sandbox: Sandbox) -> None:
+        cause = await sandbox.guest.wait()
+        if self.registry.find(sandbox.sandbox_id) is sandbox:
+            await self.kill(sandbox, cause)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        # To lose a race against another end is no failure.
+        if error and not isinstance(error, ApiError):
+            log.failure("background_task_failed", error)

@@ -1,0 +1,100 @@
+"""Request bodies of the REST API, checked."""
+
+from typing import Annotated, Any, TypeVar
+
+from aiohttp import web
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from local.sandboxes.server.errors import ApiError, not_supported
+
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._/-]*(:default)?$"
+MAX_ENTRIES = 256
+MAX_TEXT = 64 * 1024
+
+M = TypeVar("M", bound="Body")
+Texts = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=256)], Annotated[str, Field(max_length=MAX_TEXT)]],
+    Field(max_length=MAX_ENTRIES),
+    BeforeValidator(lambda value: {} if value is None else value),
+]
+Seconds = Annotated[int, Field(ge=0)]
+
+
+class Body(BaseModel):
+    """A JSON object in camel case; what it has beyond its fields is ignored, as newer SDKs send more."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+class Network(Body):
+    """Where a sandbox may connect to, and who may connect to it (nobody, here)."""
+
+    allow_out: tuple[str, ...] = Field((), max_length=MAX_ENTRIES)
+    deny_out: tuple[str, ...] = Field((), max_length=MAX_ENTRIES)
+    allow_public_traffic: bool | None = None
+    dns_servers: tuple[str, ...] | None = None
+    egress_proxy: dict[str, Any] | None = None
+    rules: dict[str, Any] | None = None
+
+
+class AutoResume(Body):
+    """Whether using a paused sandbox resumes it."""
+
+    enabled: bool = False
+
+
+class NewSandbox(Body):
+    """The wish for a sandbox."""
+
+    template_id: str = Field(alias="templateID", min_length=1, max_length=256)
+    timeout: Seconds | None = None
+    auto_pause: bool = False
+    auto_resume: AutoResume = AutoResume()
+    allow_internet_access: bool = Field(
+        default=True, validation_alias=AliasChoices("allow_internet_access", "allowInternetAccess")
+    )
+    network: Network = Field(default_factory=Network.model_construct)
+    metadata: Texts = {}
+    env_vars: Texts = {}
+    mcp: dict[str, Any] | None = None
+    iam: dict[str, Any] | None = None
+    volume_mounts: list[dict[str, Any]] = []
+
+    def check_supported(self) -> None:
+        """Raise `ApiError` for what this server leaves out, rather than ignore it."""
+        wishes = {
+            "MCP gateways": self.mcp,
+            "workload identity (iam)": self.iam,
+            "volumes": self.volume_mounts,
+            "egress proxies": self.network.egress_proxy,
+            "header rules for egress": self.network.rules,
+            "DNS servers of your own": self.network.dns_servers,
+        }
+        for name, wish in wishes.items():
+            if wish:
+                raise not_supported(name)
+
+
+class Timeout(Body):
+    """A time to live from now on, in seconds."""
+
+    timeout: Seconds | None = None
+
+
+class NewSnapshot(Body):
+    """The wish for a snapshot, and its name."""
+
+    name: str | None = Field(
+        default=None, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*(:default)?$"
+    )
+
+
+async def read_body(request: web.Request, schema: type[M]) -> M:
+    """Read a request's body; no body means no wishes. Raises `ApiError` that names the wrong field."""
+    try:
+        return schema.model_validate_json(await request.read() or b"{}")
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "body"
+        raise ApiError(400, f"{where}: {first['msg']}") from None

@@ -1,0 +1,45 @@
+"""The server's connections to one sandbox's daemon."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+Body = bytes | AsyncIterator[bytes] | None
+
+CONNECT_SECONDS = 5
+_ORIGIN = "http://envd"
+
+
+class Upstream:
+    """An HTTP client on the daemon's Unix socket, with connections that are kept."""
+
+    def __init__(self, socket: Path) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.UnixConnector(str(socket), limit=0),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS),
+            # The daemon gets what the client sent, and nothing that this library would add.
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        )
+
+    def request(
+        self, method: str, path: str, *, headers: CIMultiDict[str] | None = None, data: Body = None
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Begin a request; `path` is sent as it stands, with its query."""
+        url = URL(_ORIGIN + path, encoded=True)
+        return self._session.request(method, url, headers=headers, data=data, allow_redirects=False)
+
+    async def set_environment(self, envs: dict[str, str]) -> None:
+        """Tell the daemon what every command's environment contains."""
+        async with self.request("POST", "/init", data=json.dumps({"envVars": envs}).encode()) as response:
+            response.raise_for_status()
+
+    async def close(self) -> None:
+        """Drop every connection at once, also those in use."""
+        await self._session.close()
