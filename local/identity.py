@@ -69,8 +69,8 @@ class Identity:
         write_private(path, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
 
 
-def new(instance: str) -> Identity:
-    """Return an identity with fresh names and keys and free ports."""
+def new(instance: str, *, isolated: bool = True) -> Identity:
+    """Return an identity with fresh names and keys and free ports. Without isolation all is on loopback."""
     return Identity(
         instance=instance,
         stack_name=f"castari-{secrets.token_hex(8)}",
@@ -79,7 +79,7 @@ def new(instance: str) -> Identity:
         sandbox_api_key=f"e2b_{secrets.token_hex(20)}",
         gateway_port=_free_port(_GATEWAY_PORT),
         sandbox_port=_free_port(_SANDBOX_PORT),
-        relay_address=_relay_address(instance),
+        relay_address=_relay_address(instance) if isolated else "127.0.0.1",
     )
 
 

@@ -1,0 +1,145 @@
+"""The one road from sandboxes to the host: an HTTP relay that lets presigned S3 requests through.
+
+Start it with `python -m local.relay --help`. What may pass is decided in `relay_rules`. Errors reach the
+sandbox as a status alone, because the local AWS explains its own with more than a stranger should read.
+"""
+
+import argparse
+import asyncio
+import collections
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector, web
+from yarl import URL
+
+from local.relay_rules import MAX_BODY_BYTES, Refused, Rules
+
+_CHUNK_BYTES = 64 * 1024
+_REQUEST_SECONDS = 300.0
+_PER_SANDBOX = 16
+"""Requests at a time from one address, so that no sandbox takes the road from the others."""
+_ANSWERED_HEADERS = frozenset(
+    {"accept-ranges", "content-length", "content-range", "content-type", "etag", "last-modified"}
+)
+
+_ADDED_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+"""What the client would add by itself, though the sandbox did not send it."""
+
+
+class Relay:
+    """Passes admitted requests to `upstream`, the local AWS on loopback."""
+
+    def __init__(self, rules: Rules, upstream: str, session: ClientSession) -> None:
+        self._rules = rules
+        self._upstream = upstream
+        self._session = session
+        self._open: collections.Counter[str] = collections.Counter()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request of a sandbox."""
+        try:
+            with self._counted(request.remote or ""):
+                headers = [
+                    (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers
+                ]
+                admitted = self._rules.admit(request.method, request.raw_path, headers)
+                async with asyncio.timeout(_REQUEST_SECONDS):
+                    return await self._pass_on(request, admitted)
+        except Refused as refusal:
+            return _empty(refusal.status)
+        except (ClientError, TimeoutError):
+            return _empty(502)
+
+    @contextlib.contextmanager
+    def _counted(self, address: str) -> Iterator[None]:
+        if self._open[address] >= _PER_SANDBOX:
+            raise Refused(429, "too many at a time")
+        self._open[address] += 1
+        try:
+            yield
+        finally:
+            self._open[address] -= 1
+            if not self._open[address]:
+                del self._open[address]
+
+    async def _pass_on(self, request: web.Request, headers: dict[str, str]) -> web.StreamResponse:
+        url = URL(self._upstream + request.raw_path, encoded=True)
+        body = request.content.iter_chunked(_CHUNK_BYTES) if request.can_read_body else None
+        async with self._session.request(
+            request.method,
+            url,
+            headers=headers,
+            data=body,
+            allow_redirects=False,
+            skip_auto_headers=_ADDED_HEADERS,
+        ) as answer:
+            if not answer.ok:
+                return _empty(answer.status)
+            return await _stream(request, answer)
+
+
+async def _stream(request: web.Request, answer: ClientResponse) -> web.StreamResponse:
+    headers = {name: value for name, value in answer.headers.items() if name.lower() in _ANSWERED_HEADERS}
+    response = web.StreamResponse(status=answer.status, headers=headers)
+    await response.prepare(request)
+    async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
+        await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+def _empty(status: int) -> web.Response:
+    """Answer with a status and nothing else; a body that was not read makes the connection useless."""
+    response = web.Response(status=status)
+    response.force_close()
+    return response
+
+
+def make_app(rules: Rules, upstream: str) -> web.Application:
+    """Return the relay as an application, whose connections to `upstream` end with it."""
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
+
+    async def relaying(app: web.Application) -> AsyncIterator[None]:
+        connector = TCPConnector(limit=0)
+        timeout = ClientTimeout(total=None)
+        async with ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
+            app.router.add_route("*", "/{anything:.*}", Relay(rules, upstream, session).handle)
+            yield
+
+    app.cleanup_ctx.append(relaying)
+    return app
+
+
+async def serve(options: argparse.Namespace) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    rules = Rules(f"{options.address}:{options.port}", frozenset(options.bucket))
+    runner = web.AppRunner(make_app(rules, options.upstream), access_log=None, keepalive_timeout=15)
+    await runner.setup()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        await web.TCPSite(runner, options.address, options.port).start()
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+def main() -> int:
+    """Run the relay."""
+    parser = argparse.ArgumentParser(prog="python -m local.relay", description=__doc__)
+    parser.add_argument("--address", required=True, help="the address that sandboxes reach")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--upstream", required=True, help="URL of the local AWS")
+    parser.add_argument(
+        "--bucket", action="append", required=True, help="a bucket whose objects may be reached"
+    )
+    asyncio.run(serve(parser.parse_args()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

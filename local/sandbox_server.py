@@ -1,0 +1,76 @@
+"""The sandbox server as a process of the stack: starts it, waits until it serves, removes what it left."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+
+from local import processes
+from local.identity import RELAY_PORT, Identity
+from local.places import REPOSITORY, Places, write_private
+
+NAME = "sandboxes"
+_POOL = 4
+_STOP_SECONDS = 30.0
+_POLL_SECONDS = 0.02
+_READY = '{"url"'
+"""How the one line begins that the server prints when it serves."""
+
+
+def start(places: Places, identity: Identity, *, engine: str) -> processes.Process:
+    """Start the server; it is not ready yet, and the first time it builds its root filesystem."""
+    write_private(places.sandbox_key, identity.sandbox_api_key)
+    return processes.start(
+        NAME,
+        [
+            *(sys.executable, "-m", "local.sandboxes"),
+            *("--port", str(identity.sandbox_port)),
+            *("--api-key-file", places.sandbox_key),
+            *("--state-dir", places.sandboxes),
+            *("--instance", identity.instance),
+            *("--pool", str(_POOL)),
+            *("--relay", f"{identity.relay_address}:{RELAY_PORT}"),
+            *("--engine", engine),
+            *(("--no-isolation",) if engine == "bare" else ()),
+        ],
+        environment=_environment(places),
+        folder=REPOSITORY,
+        pids=places.pids,
+        log=places.logs / f"{NAME}.log",
+    )
+
+
+def wait(process: processes.Process, places: Places, *, seconds: float) -> None:
+    """Wait until the server serves. Raises `ProcessFailed` with the end of its log if it does not."""
+    log = places.logs / f"{NAME}.log"
+    deadline = time.monotonic() + seconds
+    while not any(line.startswith(_READY) for line in log.read_text(errors="replace").splitlines()):
+        if not process.alive or time.monotonic() > deadline:
+            message = f"the sandbox server did not start; its log ends:\n{processes.tail(log)}"
+            raise processes.ProcessFailed(message)
+        time.sleep(_POLL_SECONDS)
+
+
+def stop(places: Places) -> None:
+    """End the server and with it every sandbox."""
+    processes.stop(NAME, places.pids, grace_seconds=_STOP_SECONDS)
+    places.sandbox_key.unlink(missing_ok=True)
+
+
+def remove_leftovers(places: Places, instance: str) -> None:
+    """Remove what a server of this instance left on the host when it was killed: cgroups, mounts, network."""
+    if os.geteuid() == 0:
+        command = [sys.executable, "-m", "local.sandboxes.namespaces.cleanup"]
+        command += ["--instance", instance, "--state-dir", str(places.sandboxes)]
+        subprocess.run(command, cwd=REPOSITORY, check=True)
+
+
+def _environment(places: Places) -> Mapping[str, str]:
+    """Return the caller's environment, which knows its proxies and mirrors, without anybody's keys."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "CASTARI_", "E2B_", "ANTHROPIC_"))
+    }
+    return {**kept, processes.MARK: str(places.root)}
