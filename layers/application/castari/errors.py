@@ -6,14 +6,18 @@ CastariError
 ├── Forbidden             403
 ├── NotFound              404
 ├── Conflict              409
-│   └── StaleWrite        409   a conditional write lost: somebody else was first
+│   ├── StaleWrite        409   a conditional write lost: somebody else was first
+│   └── WarmSandboxTaken  409   the same, for a warm sandbox: take another
 ├── TooLarge              413
 ├── Unprocessable         422   names the field
 ├── RateLimited           429   says when to try again
 ├── AgentFailed           500
 ├── VendorUnavailable     503   AWS or the sandbox service is busy or down: nothing was started
-│   └── VendorRateLimited 503
+│   ├── VendorRateLimited 503
+│   └── SandboxMissing    503   the sandbox or snapshot is definitely not there
 ├── SandboxLost           502   the sandbox is gone; what it did cannot be known
+├── SealBroken            500   a sealed text does not open with the platform's key
+├── CommandTimedOut       504   a command in a sandbox was ended at its limit
 └── InvocationTimedOut    504
 """
 
@@ -63,6 +67,10 @@ class Conflict(CastariError):
 
 class StaleWrite(Conflict):
     """A conditional write lost, so somebody else was first."""
+
+
+class WarmSandboxTaken(Conflict):
+    """Somebody else took the warm sandbox; another one, or a new one, will do."""
 
 
 class TooLarge(CastariError):
@@ -115,10 +123,24 @@ class VendorRateLimited(VendorUnavailable):
     """The sandbox service makes no more sandboxes for now."""
 
 
+class SandboxMissing(VendorUnavailable):
+    """The sandbox or snapshot is definitely not there: what was asked of it was not begun."""
+
+
 class SandboxLost(CastariError):
     """The sandbox is gone or does not answer; whether the agent ran cannot be known."""
 
     status = 502
+
+
+class SealBroken(CastariError):
+    """A sealed text was changed, or sealed with another key."""
+
+
+class CommandTimedOut(CastariError):
+    """A command in a sandbox was ended at its limit."""
+
+    status = 504
 
 
 class InvocationTimedOut(CastariError):

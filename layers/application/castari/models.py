@@ -86,6 +86,8 @@ class Version(Model):
     lockfile_hash: str | None = None
     manifest: JsonText = Field(default_factory=dict)
     snapshot_id: str | None = None
+    dependencies_snapshot_id: str | None = None
+    """The state after the install, from which builds with the same lockfile start."""
     size_bytes: int = 0
     build_milliseconds: int | None = None
     attempt: int = 1
@@ -137,13 +139,31 @@ class Invocation(Model):
     finished_at: datetime | None = None
 
 
+class SandboxAccess(Model):
+    """All that one needs to enter a sandbox."""
+
+    sandbox_id: str
+    access_token: SecretStr
+    envd_version: str
+    domain: str | None = None
+
+
+class SandboxSummary(Model):
+    """A sandbox as a listing tells it."""
+
+    sandbox_id: str
+    metadata: dict[str, str]
+    started_at: datetime
+    ends_at: datetime
+
+
 class WarmSandbox(Model):
     """A sandbox made from a version and never used; whoever deletes its row owns it."""
 
     version_id: str
     sandbox_id: str
     agent_id: str
-    sealed_access_token: str
+    sealed_access: str
     created_at: datetime
     expires_at: datetime
 

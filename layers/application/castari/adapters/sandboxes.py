@@ -1,0 +1,158 @@
+"""Sandboxes, through the unmodified E2B SDK: E2B's cloud, or any server that speaks its API."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import e2b
+from e2b.connection_config import ConnectionConfig
+from packaging.version import Version
+from pydantic import SecretStr
+
+from castari.adapters.commands import RunningCommand
+from castari.adapters.sandbox_errors import (
+    creation_errors,
+    definitely_not_started,
+    sandbox_errors,
+    translate,
+)
+from castari.errors import SandboxLost
+from castari.models import SandboxAccess, SandboxSummary
+
+_CREATE_SECONDS = 30.0
+_START_SECONDS = 15.0
+_CALL_SECONDS = 10.0
+_SNAPSHOT_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Sandboxes:
+    """Makes, uses and ends sandboxes. `deployment` marks ours among others of the same account."""
+
+    deployment: str
+    api_key: SecretStr
+    api_url: str = ""
+    sandbox_url: str = ""
+
+    async def create(
+        self, template: str, *, timeout_seconds: int, metadata: Mapping[str, str], idempotency_key: str
+    ) -> SandboxAccess:
+        """Make a sandbox from a template or snapshot, which ends by itself after `timeout_seconds`.
+
+        The same key gives the same sandbox again. Raises `SandboxMissing` if the template is gone,
+        `VendorRateLimited`, `VendorUnavailable`.
+        """
+        with creation_errors():
+            sandbox = await e2b.AsyncSandbox.create(
+                template,
+                timeout=timeout_seconds,
+                metadata={"castari": self.deployment, **metadata},
+                network={"allow_public_traffic": False},
+                idempotency_key=idempotency_key,
+                **self._options(_CREATE_SECONDS),
+            )
+        return _access(sandbox)
+
+    async def start(
+        self,
+        access: SandboxAccess,
+        command: str,
+        *,
+        environment: Mapping[str, SecretStr],
+        timeout_seconds: float,
+    ) -> RunningCommand:
+        """Start a command in the background: one call, which is also the check that the sandbox lives.
+
+        Raises `SandboxMissing` or another `VendorUnavailable` if nothing was started, `SandboxLost` if
+        that cannot be known.
+        """
+        running = RunningCommand()
+        try:
+            handle = await self._sandbox(access).commands.run(
+                command,
+                background=True,
+                envs={name: value.get_secret_value() for name, value in environment.items()},
+                # Also ends the command itself; the SDK's own default is 60 s, for background commands too.
+                timeout=timeout_seconds,
+                request_timeout=_START_SECONDS,
+                on_stdout=running.feed,
+                retain_output=False,
+            )
+        except Exception as error:
+            if definitely_not_started(error):
+                raise translate(error) from error
+            raise SandboxLost(f"the start was not confirmed ({type(error).__name__})") from error
+        running.follow(handle)
+        return running
+
+    async def kill(self, sandbox_id: str) -> bool:
+        """End a sandbox; tell whether it was there. Raises `VendorUnavailable`."""
+        with creation_errors():
+            return bool(await e2b.AsyncSandbox.kill(sandbox_id, **self._options(_CALL_SECONDS)))
+
+    async def set_timeout(self, sandbox_id: str, seconds: int) -> None:
+        """Let a sandbox end by itself `seconds` from now. Raises `SandboxMissing`, `SandboxLost`."""
+        with sandbox_errors():
+            await e2b.AsyncSandbox.set_timeout(sandbox_id, seconds, **self._options(_CALL_SECONDS))
+
+    async def snapshot(self, sandbox_id: str) -> str:
+        """Keep a sandbox's state; return what `create` takes as a template. Raises `SandboxLost`."""
+        with sandbox_errors():
+            kept = await e2b.AsyncSandbox.create_snapshot(sandbox_id, **self._options(_SNAPSHOT_SECONDS))
+        return str(kept.snapshot_id)
+
+    async def delete_snapshot(self, snapshot_id: str) -> None:
+        """Remove a snapshot; one that is gone is fine. Raises `VendorUnavailable`."""
+        with creation_errors():
+            await e2b.AsyncSandbox.delete_snapshot(snapshot_id, **self._options(_CALL_SECONDS))
+
+    async def list(self, **metadata: str) -> AsyncIterator[SandboxSummary]:
+        """Yield our sandboxes that carry this metadata. Raises `VendorUnavailable`."""
+        query = e2b.SandboxQuery(metadata={"castari": self.deployment, **metadata})
+        pages = e2b.AsyncSandbox.list(query, limit=100, **self._options(_CALL_SECONDS))
+        while pages.has_next:
+            with creation_errors():
+                page = await pages.next_items()
+            for found in page:
+                yield SandboxSummary(
+                    sandbox_id=found.sandbox_id,
+                    metadata=found.metadata,
+                    started_at=found.started_at,
+                    ends_at=found.end_at,
+                )
+
+    def _options(self, request_seconds: float) -> Any:  # noqa: ANN401 - the SDK's keyword arguments
+        return {
+            "api_key": self.api_key.get_secret_value(),
+            "api_url": self.api_url or None,
+            "sandbox_url": self.sandbox_url or None,
+            "debug": False,
+            "request_timeout": request_seconds,
+        }
+
+    def _sandbox(self, access: SandboxAccess) -> e2b.AsyncSandbox:
+        """Return the SDK's object for a sandbox whose token we hold; `connect` would cost a call."""
+        token = access.access_token.get_secret_value()
+        headers = {
+            "X-Access-Token": token,
+            "E2b-Sandbox-Id": access.sandbox_id,
+            "E2b-Sandbox-Port": str(ConnectionConfig.envd_port),
+        }
+        return e2b.AsyncSandbox(
+            sandbox_id=access.sandbox_id,
+            sandbox_domain=access.domain,
+            envd_version=Version(access.envd_version),
+            envd_access_token=token,
+            traffic_access_token=None,
+            connection_config=ConnectionConfig(extra_sandbox_headers=headers, **self._options(_CALL_SECONDS)),
+        )
+
+
+def _access(sandbox: e2b.AsyncSandbox) -> SandboxAccess:
+    # The SDK keeps these two to itself; the contract test holds them.
+    return SandboxAccess(
+        sandbox_id=sandbox.sandbox_id,
+        access_token=SecretStr(sandbox._envd_access_token or ""),  # noqa: SLF001
+        envd_version=str(sandbox._envd_version),  # noqa: SLF001
+        domain=sandbox.sandbox_domain,
+    )

@@ -1,0 +1,177 @@
+"""The invocations table. Every change of status is one conditional write that checks the attempt."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from castari.adapters.aws import aws_errors, condition_failed
+from castari.adapters.tables import transactions
+from castari.adapters.tables.codec import (
+    condition_expression,
+    encode_time,
+    from_item,
+    key,
+    set_expression,
+    to_item,
+)
+from castari.adapters.tables.usage import UsageTable
+from castari.adapters.tables.warm import WarmTable
+from castari.errors import NotFound, StaleWrite, WarmSandboxTaken
+from castari.models import DailyUsage, Invocation, WarmSandbox
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+_KEPT_SECONDS = 90 * 24 * 3600
+_OPEN = {"open": "open"}
+"""Present on a row until it is terminal: what an index lists by deadline."""
+
+
+@dataclass(frozen=True)
+class InvocationsTable:
+    """Rows of invocations; `warm` and `usage` take part in its transactions."""
+
+    client: "DynamoDBClient"
+    name: str
+    warm: WarmTable
+    usage: UsageTable
+
+    def create(self, invocation: Invocation, *, taking: WarmSandbox | None = None) -> None:
+        """Write a first row, and take a warm sandbox with the same stroke.
+
+        Raises `WarmSandboxTaken` if somebody else was faster, `StaleWrite` if the id is in use.
+        """
+        self._write(
+            {
+                "Put": {
+                    "TableName": self.name,
+                    "Item": to_item(invocation, **_OPEN, expires_at_epoch=_expiry(invocation.created_at)),
+                    **condition_expression({"invocation_id": None}),
+                }
+            },
+            taking,
+        )
+
+    def change(
+        self, invocation: Invocation, changes: Mapping[str, object], *, taking: WarmSandbox | None = None
+    ) -> Invocation:
+        """Change an open row that still has the status and attempt of `invocation`; return it changed.
+
+        Raises `WarmSandboxTaken` if the warm sandbox is gone, `StaleWrite` if the row moved on.
+        """
+        self._write({"Update": self._update(invocation, changes)}, taking)
+        return invocation.model_copy(update=dict(changes))
+
+    def finish(self, invocation: Invocation, changes: Mapping[str, object], usage: DailyUsage) -> Invocation:
+        """Make a row terminal and count it, once whoever else tries. Raises `StaleWrite` for all but the first."""
+        update = {"Update": self._update(invocation, {**changes, "open": None})}
+        counted = {"Update": self.usage.increment(invocation.user_id, usage)}
+        try:
+            transactions.write(self.client, [update, counted])
+        except transactions.ConditionsFailed as error:
+            raise _moved_on(invocation) from error
+        except transactions.Contended:
+            # Everybody counts on the same row of a busy user; the answer must not wait for that.
+            self._write(update, None)
+            self.usage.add(invocation.user_id, usage)
+        return invocation.model_copy(update=dict(changes))
+
+    def get(self, invocation_id: str) -> Invocation:
+        """Read one row, strongly consistent. Raises `NotFound`."""
+        with aws_errors("DynamoDB"):
+            found = self.client.get_item(
+                TableName=self.name, Key=key(invocation_id=invocation_id), ConsistentRead=True
+            )
+        if "Item" not in found:
+            raise NotFound("Invocation not found")
+        return from_item(Invocation, found["Item"])
+
+    def list_for_agent(self, agent_id: str, *, limit: int, offset: int) -> list[Invocation]:
+        """Return an agent's invocations, newest first."""
+        rows = self._query("by_agent", "agent_id = :v", {":v": agent_id}, newest_first=True)
+        return list(islice(rows, offset, offset + limit))
+
+    def overdue(self, now: datetime) -> Iterator[Invocation]:
+        """Yield open rows past their deadline, the longest overdue first. The index lags a moment behind."""
+        return self._query(
+            "open_by_deadline",
+            "#open = :v AND deadline_at < :now",
+            {":v": "open", ":now": encode_time(now)},
+            names={"#open": "open"},
+        )
+
+    def open(self) -> Iterator[Invocation]:
+        """Yield all open rows. The index lags a moment behind."""
+        return self._query("open_by_deadline", "#open = :v", {":v": "open"}, names={"#open": "open"})
+
+    def delete(self, invocation_id: str) -> None:
+        """Remove a row; one that is gone is fine."""
+        with aws_errors("DynamoDB"):
+            self.client.delete_item(TableName=self.name, Key=key(invocation_id=invocation_id))
+
+    def _write(self, write: Mapping[str, Any], taking: WarmSandbox | None) -> None:
+        try:
+            if taking is None:
+                self._write_alone(write)
+            else:
+                transactions.write(self.client, [write, {"Delete": self.warm.removal(taking)}])
+        except transactions.ConditionsFailed as error:
+            if 0 in error.indexes:
+                raise StaleWrite("the invocation moved on") from error
+            raise WarmSandboxTaken("somebody else took the warm sandbox") from error
+        except transactions.Contended as error:
+            raise WarmSandboxTaken("others reach for the same warm sandbox") from error
+
+    def _write_alone(self, write: Mapping[str, Any]) -> None:
+        with aws_errors("DynamoDB"):
+            try:
+                if "Put" in write:
+                    self.client.put_item(**write["Put"])
+                else:
+                    self.client.update_item(**write["Update"])
+            except ClientError as error:
+                if not condition_failed(error):
+                    raise
+                raise StaleWrite("the invocation moved on") from error
+
+    def _update(self, invocation: Invocation, changes: Mapping[str, object]) -> dict[str, Any]:
+        expected = {"status": invocation.status, "attempt": invocation.attempt}
+        return {
+            "TableName": self.name,
+            "Key": key(invocation_id=invocation.invocation_id),
+            **set_expression(changes, expected),
+        }
+
+    def _query(
+        self,
+        index: str,
+        condition: str,
+        values: Mapping[str, str],
+        *,
+        names: Mapping[str, str] | None = None,
+        newest_first: bool = False,
+    ) -> Iterator[Invocation]:
+        query: dict[str, Any] = {
+            "TableName": self.name,
+            "IndexName": index,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeValues": {name: {"S": value} for name, value in values.items()},
+            "ScanIndexForward": not newest_first,
+            **({"ExpressionAttributeNames": dict(names)} if names else {}),
+        }
+        with aws_errors("DynamoDB"):
+            for page in self.client.get_paginator("query").paginate(**query):
+                for item in page["Items"]:
+                    yield from_item(Invocation, item)
+
+
+def _expiry(created_at: datetime) -> int:
+    return int(created_at.timestamp()) + _KEPT_SECONDS
+
+
+def _moved_on(invocation: Invocation) -> StaleWrite:
+    return StaleWrite(f"invocation {invocation.invocation_id} moved on")
