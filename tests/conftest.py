@@ -20,7 +20,7 @@ def ministack() -> Iterator[str]:
         yield url
 
 
-def _client(service: str, url: str) -> Any:  # noqa: ANN401 - boto3 makes them at run time
+def _client(service: str, url: str) -> Any:
     return boto3.client(
         service,  # type: ignore[call-overload]
         endpoint_url=url,

@@ -33,8 +33,8 @@ class Secrets:
         """Return names with times, by name. Raises `NotFound`."""
         return dict(sorted(self.table.get(user_id, slug).secret_names.items()))
 
-    def set(self, user_id: str, slug: str, key: str, value: SecretStr) -> tuple[SecretTimes, bool]:
-        """Set one secret; return its times, and whether it is new. Raises `NotFound`, `Unprocessable`."""
+    def set(self, user_id: str, slug: str, key: str, value: SecretStr) -> SecretTimes:
+        """Set one secret and return its times. Raises `NotFound`, `Unprocessable`."""
         for _ in range(_ATTEMPTS):
             agent = self.table.get(user_id, slug)
             values = self.store.read(agent.agent_id, agent.secret_version_id) | {key: value}
@@ -43,7 +43,7 @@ class Secrets:
             known = agent.secret_names.get(key)
             times = (known[0] if known else now, now)
             if self._write(agent, values, agent.secret_names | {key: times}):
-                return times, known is None
+                return times
         raise _busy(slug)
 
     def delete(self, user_id: str, slug: str, key: str) -> None:

@@ -1,0 +1,45 @@
+"""HTTP: agents' secrets. Of the HTTP functions only this one can read and write them."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from castari import bootstrap
+from castari.http.routing import PREFIX, Caller, Named, create_resolver, resolve
+from castari.http.serving import serve
+from castari.observability import logger, metrics, tracer
+from castari.schemas.secrets import SecretResponse, SecretWrite
+
+app = create_resolver()
+_SECRETS = f"{PREFIX}/agents/<slug>/secrets"
+
+
+@app.get(_SECRETS, summary="List an agent's secrets", tags=["secrets"])
+def list_secrets(slug: Named, caller: Caller) -> list[SecretResponse]:
+    """Names and times, never a value."""
+    listed = bootstrap.secrets().list(caller.user_id, slug)
+    return [
+        SecretResponse(key=key, created_at=created_at, updated_at=updated_at)
+        for key, (created_at, updated_at) in listed.items()
+    ]
+
+
+@app.post(_SECRETS, summary="Set a secret", tags=["secrets"], status_code=201)
+def set_secret(slug: Named, body: SecretWrite, caller: Caller) -> SecretResponse:
+    """Make or replace a secret; the next invocation has it in its environment."""
+    created_at, updated_at = bootstrap.secrets().set(caller.user_id, slug, body.key, body.value)
+    return SecretResponse(key=body.key, created_at=created_at, updated_at=updated_at)
+
+
+@app.delete(f"{_SECRETS}/<key>", summary="Delete a secret", tags=["secrets"], status_code=204)
+def delete_secret(slug: Named, key: Named, caller: Caller) -> None:
+    """Remove a secret; the next invocation does not have it."""
+    bootstrap.secrets().delete(caller.user_id, slug, key)
+
+
+@tracer.capture_lambda_handler(capture_response=False)
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one request of API Gateway, payload format 2.0."""
+    return serve(event, bootstrap.authentication(), lambda event, key: resolve(app, event, context, key))

@@ -1,0 +1,46 @@
+"""Users with keys for the functional tests."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from castari import admin
+from castari.ids import new_id
+from tests.gateway import Gateway
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user and the way to call the API as that user."""
+
+    user_id: str
+    email: str
+    prefix: str
+    key_id: str
+    api: Gateway
+
+
+@pytest.fixture
+def new_account(stack: dict[str, str]) -> Callable[..., Account]:
+    """Make a user of the test's own; limits are high unless given."""
+    assert stack
+
+    def make(*, crud_per_minute: int = 10_000, invoke_per_minute: int = 10_000) -> Account:
+        email = f"{new_id('someone')}@example.com"
+        made = admin.create_key(
+            email, "test", crud_per_minute=crud_per_minute, invoke_per_minute=invoke_per_minute
+        )
+        return Account(made["user_id"], email, made["prefix"], made["key_id"], Gateway(made["key"]))
+
+    return make
+
+
+@pytest.fixture
+def account(new_account: Callable[..., Account]) -> Account:
+    return new_account()
+
+
+@pytest.fixture
+def api(account: Account) -> Gateway:
+    return account.api
