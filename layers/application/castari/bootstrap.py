@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from castari.adapters.tables.api_keys import ApiKeysTable
     from castari.adapters.tables.usage import UsageTable
     from castari.adapters.tables.users import UsersTable
+    from castari.adapters.tables.versions import VersionsTable
     from castari.models import PlatformSecrets
     from castari.services.agents import Agents
     from castari.services.api_keys import ApiKeys
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from castari.services.secrets import Secrets
     from castari.services.uploads import Uploads
     from castari.services.usage import Usage
+    from castari.services.versions import Versions
 
 
 @cache
@@ -163,6 +165,14 @@ def usage_table() -> "UsageTable":
 
 
 @cache
+def versions_table() -> "VersionsTable":
+    """Return the versions table."""
+    from castari.adapters.tables.versions import VersionsTable
+
+    return VersionsTable(dynamodb(), settings().versions_table)
+
+
+@cache
 def authentication() -> "Authentication":
     """Return what admits requests."""
     from castari.services.authentication import Authentication
@@ -208,3 +218,11 @@ def usage() -> "Usage":
     from castari.services.usage import Usage
 
     return Usage(usage_table())
+
+
+@cache
+def versions() -> "Versions":
+    """Return the versions service."""
+    from castari.services.versions import Versions
+
+    return Versions(agents_table(), versions_table())
