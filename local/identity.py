@@ -17,7 +17,7 @@ REGION = "us-east-1"
 ACCOUNT = "000000000000"
 _GATEWAY_PORT = 8780
 _SANDBOX_PORT = 8781
-RELAY_PORT = 8782
+_RELAY_PORT = 8782
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Identity:
     gateway_port: int
     sandbox_port: int
     relay_address: str
+    relay_port: int
 
     @property
     def aws_url(self) -> str:
@@ -46,7 +47,7 @@ class Identity:
     @property
     def relay_url(self) -> str:
         """Where sandboxes reach the two buckets."""
-        return f"http://{self.relay_address}:{RELAY_PORT}"
+        return f"http://{self.relay_address}:{self.relay_port}"
 
     @property
     def buckets(self) -> tuple[str, str]:
@@ -80,6 +81,7 @@ def new(instance: str, *, isolated: bool = True) -> Identity:
         gateway_port=_free_port(_GATEWAY_PORT),
         sandbox_port=_free_port(_SANDBOX_PORT),
         relay_address=_relay_address(instance) if isolated else "127.0.0.1",
+        relay_port=_free_port(_RELAY_PORT),
     )
 
 

@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 
 from local import processes
-from local.identity import RELAY_PORT, Identity
+from local.identity import Identity
 from local.places import REPOSITORY, Places
 
 NAME = "relay"
@@ -22,7 +22,7 @@ def start(places: Places, stack: Identity) -> None:
         [
             *(sys.executable, "-m", "local.relay"),
             *("--address", stack.relay_address),
-            *("--port", str(RELAY_PORT)),
+            *("--port", str(stack.relay_port)),
             *("--upstream", stack.aws_url),
             *(word for bucket in stack.buckets for word in ("--bucket", bucket)),
         ],

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 
 from local import processes
-from local.identity import RELAY_PORT, Identity
+from local.identity import Identity
 from local.places import REPOSITORY, Places, write_private
 
 NAME = "sandboxes"
@@ -30,9 +30,8 @@ def start(places: Places, identity: Identity, *, engine: str) -> processes.Proce
             *("--state-dir", places.sandboxes),
             *("--instance", identity.instance),
             *("--pool", str(_POOL)),
-            *("--relay", f"{identity.relay_address}:{RELAY_PORT}"),
+            *("--relay", f"{identity.relay_address}:{identity.relay_port}"),
             *("--engine", engine),
-            *(("--no-isolation",) if engine == "bare" else ()),
         ],
         environment=_environment(places),
         folder=REPOSITORY,

@@ -49,9 +49,18 @@ def up(places: Places, *, engine: str) -> None:
         bring_up.reload(places, known)
     else:
         tear_down.remove_all(places, instance_of(places))
-        bring_up.start_all(places, instance_of(places), engine=engine)
+        _start_or_remove(places, engine=engine)
     say(f"\nReady: {environment.read(places.environment)['CASTARI_API_URL']}")
     say(f"Keys and addresses: {places.environment}")
+
+
+def _start_or_remove(places: Places, *, engine: str) -> None:
+    """Start everything, or leave nothing running; the logs stay."""
+    try:
+        bring_up.start_all(places, instance_of(places), engine=engine)
+    except BaseException:
+        tear_down.remove_all(places, instance_of(places))
+        raise
 
 
 def down(places: Places) -> None:
