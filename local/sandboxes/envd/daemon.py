@@ -2,15 +2,17 @@
 
 import asyncio
 import os
+import signal
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import NoReturn
 
 from aiohttp import web
 
 from local.sandboxes.envd import filesystem_service as filesystem
-from local.sandboxes.envd.accounts import Account, Accounts
+from local.sandboxes.envd.accounts import DEFAULT_USER, Account, Accounts
 from local.sandboxes.envd.confine import Confinement, confine
 from local.sandboxes.envd.connect import Message, answer, answer_stream, field, read_unary, refuse
 from local.sandboxes.envd.errors import ConnectError, from_os_error
@@ -42,6 +44,8 @@ def run(listener: socket.socket, guest: Guest) -> NoReturn:
     """Serve `guest` on a listening Unix socket for ever."""
     os.set_inheritable(listener.fileno(), False)
     os.umask(0o022)
+    # Commands share their user with a thread of ours and may signal it: no handler, nothing happens to pid 1.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     asyncio.run(_serve(listener, guest))
     raise SystemExit(0)
 
@@ -56,6 +60,8 @@ async def _serve(listener: socket.socket, guest: Guest) -> None:
         max_line_size=MAX_LINE_BYTES,
     )
     await asyncio.get_running_loop().create_unix_server(server, sock=listener)
+    with suppress(ConnectError):
+        guest.spawner(guest.accounts.find(DEFAULT_USER))
     await asyncio.Event().wait()
 
 

@@ -11,7 +11,7 @@ from local.sandboxes.envd.errors import ConnectError
 from local.sandboxes.envd.guest import Guest
 from local.sandboxes.envd.paths import resolve
 from local.sandboxes.envd.process import Process, ProcessConfig
-from local.sandboxes.envd.spawn import Command, Standard, spawn
+from local.sandboxes.envd.spawn import Command, Standard
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ def launch(
     """
     config = request.config
     cwd = _directory(config.cwd, account)
-    command = Command((config.cmd, *config.args), guest.environment(account, config.envs), cwd, account)
+    command = Command((config.cmd, *config.args), guest.environment(account, config.envs), cwd)
     with ExitStack() as theirs:
         ours, given = _pipes(theirs, stdin=request.stdin)
         try:
-            pid = spawn(command, given, guest.confine)
+            pid = guest.spawner(account).spawn(command, given)
         except OSError as error:
             ours.close()
             raise ConnectError(
