@@ -14,6 +14,8 @@ MARK = "CASTARI_LOCAL_ROOT"
 
 _STATE, _START_TICKS = 0, 19  # fields of /proc/PID/stat after the command's closing parenthesis
 _POLL_SECONDS = 0.02
+_children: list[subprocess.Popen[bytes]] = []
+"""Held so that those of them that end before this process does are reaped."""
 
 
 class ProcessFailed(Exception):
@@ -30,6 +32,8 @@ class Process:
     @property
     def alive(self) -> bool:
         """Whether this very process still runs."""
+        for child in _children:
+            child.poll()
         return _start_ticks(self.pid) == self.start_ticks
 
     def end(self, grace_seconds: float) -> None:
@@ -64,7 +68,7 @@ def _boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def start(  # a process is what it runs, where it writes and how it is found again
+def start(
     name: str,
     command: Sequence[str | Path],
     *,
@@ -84,6 +88,7 @@ def start(  # a process is what it runs, where it writes and how it is found aga
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    _children.append(child)
     process = Process(child.pid, _start_ticks(child.pid) or 0)
     record = {"pid": process.pid, "start_ticks": process.start_ticks, "boot_id": _boot_id()}
     (pids / f"{name}.json").write_text(json.dumps(record))

@@ -10,15 +10,16 @@ import collections
 import contextlib
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector, web
 from yarl import URL
 
-from local.relay_rules import MAX_BODY_BYTES, Refused, Rules
+from local.relay_rules import Refused, Rules
 
 _CHUNK_BYTES = 64 * 1024
 _REQUEST_SECONDS = 300.0
+_IDLE_SECONDS = 15.0
 _PER_SANDBOX = 16
 """Requests at a time from one address, so that no sandbox takes the road from the others."""
 _ANSWERED_HEADERS = frozenset(
@@ -38,7 +39,7 @@ class Relay:
         self._session = session
         self._open: collections.Counter[str] = collections.Counter()
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request of a sandbox."""
         try:
             with self._counted(request.remote or ""):
@@ -65,7 +66,7 @@ class Relay:
             if not self._open[address]:
                 del self._open[address]
 
-    async def _pass_on(self, request: web.Request, headers: dict[str, str]) -> web.StreamResponse:
+    async def _pass_on(self, request: web.BaseRequest, headers: dict[str, str]) -> web.StreamResponse:
         url = URL(self._upstream + request.raw_path, encoded=True)
         body = request.content.iter_chunked(_CHUNK_BYTES) if request.can_read_body else None
         async with self._session.request(
@@ -81,7 +82,7 @@ class Relay:
             return await _stream(request, answer)
 
 
-async def _stream(request: web.Request, answer: ClientResponse) -> web.StreamResponse:
+async def _stream(request: web.BaseRequest, answer: ClientResponse) -> web.StreamResponse:
     headers = {name: value for name, value in answer.headers.items() if name.lower() in _ANSWERED_HEADERS}
     response = web.StreamResponse(status=answer.status, headers=headers)
     await response.prepare(request)
@@ -98,34 +99,24 @@ def _empty(status: int) -> web.Response:
     return response
 
 
-def make_app(rules: Rules, upstream: str) -> web.Application:
-    """Return the relay as an application, whose connections to `upstream` end with it."""
-    app = web.Application(client_max_size=MAX_BODY_BYTES)
-
-    async def relaying(app: web.Application) -> AsyncIterator[None]:
-        connector = TCPConnector(limit=0)
-        timeout = ClientTimeout(total=None)
-        async with ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
-            app.router.add_route("*", "/{anything:.*}", Relay(rules, upstream, session).handle)
-            yield
-
-    app.cleanup_ctx.append(relaying)
-    return app
-
-
 async def serve(options: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT."""
     rules = Rules(f"{options.address}:{options.port}", frozenset(options.bucket))
-    runner = web.AppRunner(make_app(rules, options.upstream), access_log=None, keepalive_timeout=15)
-    await runner.setup()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    try:
-        await web.TCPSite(runner, options.address, options.port).start()
-        await stop.wait()
-    finally:
-        await runner.cleanup()
+    async with ClientSession(
+        connector=TCPConnector(limit=0), timeout=ClientTimeout(total=None), auto_decompress=False
+    ) as session:
+        relay = Relay(rules, options.upstream, session)
+        # No routes: whatever arrives, in whichever form, is for the rules to judge.
+        runner = web.ServerRunner(web.Server(relay.handle, access_log=None, keepalive_timeout=_IDLE_SECONDS))
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, options.address, options.port).start()
+            await stop.wait()
+        finally:
+            await runner.cleanup()
 
 
 def main() -> int:

@@ -14,15 +14,20 @@ def remove_all(places: Places, instance: str) -> None:
     if not places.root.exists():
         return
     with step("stop the relay, the sandboxes and the local AWS"):
-        processes.stop(relay_process.NAME, places.pids, grace_seconds=_GRACE_SECONDS)
-        sandbox_server.stop(places)
-        processes.stop(ministack.NAME, places.pids, grace_seconds=_GRACE_SECONDS)
-        # Workers of a local AWS that was killed, or a process whose start was cut short.
-        for process in processes.marked(places.root):
-            process.end(_GRACE_SECONDS)
+        end_processes(places)
     with step("remove what they left"):
         sandbox_server.remove_leftovers(places, instance)
         for path in (places.environment, places.identity, places.sandbox_key):
             path.unlink(missing_ok=True)
         for folder in (places.temporary, places.pids):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def end_processes(places: Places) -> None:
+    """End every process of the stack in `places`."""
+    processes.stop(relay_process.NAME, places.pids, grace_seconds=_GRACE_SECONDS)
+    sandbox_server.stop(places)
+    processes.stop(ministack.NAME, places.pids, grace_seconds=_GRACE_SECONDS)
+    # Workers of a local AWS that was killed, or a process whose start was cut short.
+    for process in processes.marked(places.root):
+        process.end(_GRACE_SECONDS)
