@@ -1,4 +1,4 @@
-"""What stands between an agent's process and the sandbox it runs in: applied after fork, before exec."""
+"""What stands between an agent's process and the sandbox it runs in: put on the thread that starts it."""
 
 import resource
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ AGENT_OOM_SCORE = 600
 
 @dataclass(frozen=True)
 class Confinement:
-    """How envd confines each process it starts. Filters are BPF programs; all of them apply."""
+    """How envd confines what it starts. Filters are BPF programs; all of them apply."""
 
     privileges: Privileges = "none"
     seccomp_filters: tuple[bytes, ...] = ()
@@ -31,15 +31,15 @@ class Confinement:
 
 
 def confine(confinement: Confinement) -> None:
-    """Bind the calling process and all that it will execute. Raises `OSError` if anything fails.
+    """Bind the calling thread and all that it will execute. Raises `OSError` if anything fails.
 
     It still has envd's identity: becoming another user afterwards empties the capability sets.
+    The resource limits bind all threads of envd too.
     """
     _, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
     open_files = min(confinement.open_files, highest)  # A host that allows less wins.
     resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _prefer_for_out_of_memory()
     if confinement.privileges == "sudo":
         # envd runs under the filters itself: only then can a process without no_new_privs inherit them.
         syscalls.drop_bounding_capabilities(SUDO_CAPABILITIES)
@@ -48,11 +48,3 @@ def confine(confinement: Confinement) -> None:
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     for program in confinement.seccomp_filters:
         syscalls.install_seccomp(program)
-
-
-def _prefer_for_out_of_memory() -> None:
-    # While envd is not dumpable, its files in /proc belong to the host's root, out of reach.
-    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
-    with open("/proc/self/oom_score_adj", "w") as file:
-        file.write(str(AGENT_OOM_SCORE))
-    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)

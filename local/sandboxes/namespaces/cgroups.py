@@ -51,6 +51,12 @@ class Cgroup(Protocol):
     def members(self) -> list[int]:
         """Return the ids of its processes, those of groups below included."""
 
+    def thaw_all(self) -> None:
+        """Continue all processes in it and below, so that they can die."""
+
+    def count(self) -> int:
+        """Return the number of groups that it and those below are, in all hierarchies."""
+
     def remove(self) -> None:
         """Remove it and all below; no process may be left in it. Safe to call again."""
 
@@ -112,6 +118,13 @@ class CgroupV1:
     def members(self) -> list[int]:  # noqa: D102
         return _members(self.directories["pids"])
 
+    def thaw_all(self) -> None:  # noqa: D102
+        for state in self.directories["freezer"].rglob("freezer.state"):
+            _write(state, "THAWED")
+
+    def count(self) -> int:  # noqa: D102
+        return sum(map(_count, self._unique()))
+
     def remove(self) -> None:  # noqa: D102
         for directory in self._unique():
             _remove(directory)
@@ -168,6 +181,13 @@ class CgroupV2:
     def members(self) -> list[int]:  # noqa: D102
         return _members(self.directory)
 
+    def thaw_all(self) -> None:  # noqa: D102
+        for state in self.directory.rglob("cgroup.freeze"):
+            _write(state, 0)
+
+    def count(self) -> int:  # noqa: D102
+        return _count(self.directory)
+
     def remove(self) -> None:  # noqa: D102
         _remove(self.directory)
 
@@ -213,6 +233,10 @@ def _wait_until_frozen(done: Callable[[], bool]) -> None:
 
 def _members(directory: Path) -> list[int]:
     return [int(pid) for path in directory.rglob("cgroup.procs") for pid in path.read_text().split()]
+
+
+def _count(directory: Path) -> int:
+    return len(list(directory.rglob("cgroup.procs")))
 
 
 def _remove(directory: Path) -> None:

@@ -19,7 +19,7 @@ from local.sandboxes.namespaces.netlink import Netlink
 from local.sandboxes.namespaces.plans import Claim, Plan
 from local.sandboxes.rootfs import FIRST_UID
 
-Serve = Callable[[socket.socket, Confinement], NoReturn]
+Serve = Callable[[socket.socket, Confinement, dict[str, str]], NoReturn]
 
 PREPARED, READY, FAILED = b"prepared", b"ready", b"failed: "
 """What a jail says on its control socket; after `FAILED` follows why."""
@@ -48,7 +48,8 @@ def run_jail(
         _report(control, error)
         os._exit(1)
     sudo = claim.privileges == "sudo"
-    serve(listener, Confinement(claim.privileges, () if sudo else filters, claim.limits.open_files))
+    confinement = Confinement(claim.privileges, () if sudo else filters, claim.limits.open_files)
+    serve(listener, confinement, claim.env)
 
 
 def _prepare(plan: Plan, cgroup: Cgroup) -> int:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 _ACK, _REQUEST, _CREATE, _EXCLUSIVE = 4, 1, 0x400, 0x200
 _NLMSG_ERROR = 2
-_NEW_LINK, _DELETE_LINK, _GET_LINK, _NEW_ADDRESS, _NEW_ROUTE = 16, 17, 18, 20, 24
+_NEW_LINK, _DELETE_LINK, _GET_LINK, _NEW_ADDRESS, _DELETE_ADDRESS, _NEW_ROUTE = 16, 17, 18, 20, 21, 24
 _UP = 1
 
 _IFLA_MTU, _IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 4, 3, 18, 28
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
-_IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL = 1, 2, 3
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_OIF, _RTA_GATEWAY = 4, 5
 _HEADER = struct.Struct("=IHHII")
 _LINK = struct.Struct("=BxHiII")
@@ -65,13 +65,13 @@ class Netlink:
         index: int = _LINK.unpack_from(reply, _HEADER.size)[2]
         return index
 
-    def add_address(self, link: int, address: str, *, peer: str | None = None, label: str = "") -> None:
+    def add_address(self, link: int, address: str, *, peer: str | None = None) -> None:
         """Give link number `link` an address of its own, alone or facing `peer`."""
-        body = struct.pack("=BBBBi", socket.AF_INET, 32, 0, _SCOPE_UNIVERSE, link)
-        body += _attribute(_IFA_LOCAL, socket.inet_aton(address))
-        body += _attribute(_IFA_ADDRESS, socket.inet_aton(peer or address))
-        body += _text(_IFA_LABEL, label) if label else b""
-        self._ask(_NEW_ADDRESS, body, _CREATE | _EXCLUSIVE)
+        self._ask(_NEW_ADDRESS, _address(link, address, peer or address), _CREATE | _EXCLUSIVE)
+
+    def delete_address(self, link: int, address: str) -> None:
+        """Take from link number `link` an address that it has alone."""
+        self._ask(_DELETE_ADDRESS, _address(link, address, address))
 
     def add_default_route(self, link: int, gateway: str) -> None:
         """Send everything that has no other route through `gateway`."""
@@ -97,6 +97,12 @@ class Netlink:
 
 def _link(*, up: bool = False) -> bytes:
     return _LINK.pack(socket.AF_UNSPEC, 0, 0, _UP if up else 0, _UP if up else 0)
+
+
+def _address(link: int, address: str, peer: str) -> bytes:
+    body = struct.pack("=BBBBi", socket.AF_INET, 32, 0, _SCOPE_UNIVERSE, link)
+    body += _attribute(_IFA_LOCAL, socket.inet_aton(address))
+    return body + _attribute(_IFA_ADDRESS, socket.inet_aton(peer))
 
 
 def _attribute(kind: int, value: bytes) -> bytes:

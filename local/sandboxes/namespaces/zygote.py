@@ -66,4 +66,4 @@ def _fork_jail(
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]), sys.argv[3])  # The second is the instance: it tells whose this process is.

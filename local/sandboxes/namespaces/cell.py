@@ -1,0 +1,74 @@
+"""One jail as the server holds it: prepared, claimed once, killed, and cleared away."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local.sandboxes.engine import DeathCause, EngineError
+from local.sandboxes.namespaces.cgroups import Cgroup
+from local.sandboxes.namespaces.jail import FAILED, MAX_MESSAGE, PREPARED, READY
+from local.sandboxes.namespaces.plans import Claim, Plan, dump
+from local.sandboxes.namespaces.zygote_client import Forked
+
+
+@dataclass
+class Cell:
+    """A jail's process, sockets and control group. It is dead once `dead` is set, whatever ended it."""
+
+    plan: Plan
+    forked: Forked
+    control: socket.socket
+    envd_socket: Path
+    cgroup: Cgroup
+    dead: asyncio.Event = field(default_factory=asyncio.Event)
+    cause: DeathCause = "exited"
+    frozen: bool = False
+    _killed: bool = False
+
+    def watch(self) -> None:
+        """Learn of its death from the running loop."""
+        asyncio.get_running_loop().add_reader(self.forked.pidfd, self._on_death)
+
+    async def prepared(self) -> None:
+        """Wait until it has prepared itself. Raises `EngineError` with the reason if it could not."""
+        await self._expect(PREPARED)
+
+    async def claim(self, claim: Claim) -> None:
+        """Make it a sandbox whose envd answers. Raises `EngineError` with the reason if it could not."""
+        try:
+            self.control.send(dump(claim))
+        except OSError as error:
+            raise EngineError("the prepared sandbox died before it was used") from error
+        await self._expect(READY)
+
+    async def kill(self) -> None:
+        """End all its processes: the kernel kills a process namespace with its first process."""
+        if not self.dead.is_set():
+            self._killed = True
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.forked.pidfd, signal.SIGKILL)
+            if self.frozen:  # Frozen by cgroup v1, a process does not even die.
+                self.cgroup.set_frozen(False)
+        await self.dead.wait()
+
+    async def _expect(self, wanted: bytes) -> None:
+        try:
+            answer = await asyncio.get_running_loop().sock_recv(self.control, MAX_MESSAGE)
+        except OSError:
+            answer = b""
+        if answer != wanted:
+            reason = answer.removeprefix(FAILED).decode(errors="replace") or "it died"
+            raise EngineError(f"the sandbox could not be set up: {reason}")
+
+    def _on_death(self) -> None:
+        asyncio.get_running_loop().remove_reader(self.forked.pidfd)
+        os.close(self.forked.pidfd)
+        if self._killed:
+            self.cause = "killed"
+        elif self.cgroup.out_of_memory_kills():
+            self.cause = "out_of_memory"
+        self.dead.set()

@@ -1,0 +1,166 @@
+"""All jails of an engine: makes them, keeps a pool of prepared ones, clears away the dead."""
+
+import asyncio
+import contextlib
+import errno
+import itertools
+import logging
+import socket
+import time
+from collections import deque
+from pathlib import Path
+
+from local.sandboxes.engine import EngineError
+from local.sandboxes.namespaces.cell import Cell
+from local.sandboxes.namespaces.cgroups import Cgroup, find_cgroup
+from local.sandboxes.namespaces.disk import Disk
+from local.sandboxes.namespaces.network import MAX_INDEX, Network
+from local.sandboxes.namespaces.plans import Plan
+from local.sandboxes.namespaces.settings import EngineSettings
+from local.sandboxes.namespaces.zygote_client import Zygote
+
+_log = logging.getLogger(__name__)
+_BACKLOG = 512
+_RETRY_SECONDS = 1.0
+_EMPTY_CGROUP_SECONDS = 5.0
+
+
+class Cells:
+    """The jails of an engine. A pooled one is used once; taking one never waits for the next."""
+
+    def __init__(self, settings: EngineSettings, network: Network, disk: Disk) -> None:
+        self._settings = settings
+        self._network = network
+        self._disk = disk
+        self._zygote = Zygote(settings.instance, settings.serve)
+        self._living: dict[int, Cell] = {}
+        self._clearing: set[asyncio.Task[None]] = set()
+        self._pool: deque[Cell] = deque()
+        self._wanted = asyncio.Event()
+        self._filler: asyncio.Task[None] | None = None
+        self._next_index = itertools.cycle(range(1, MAX_INDEX + 1))
+
+    async def start(self) -> None:
+        """Start the zygote and fill the pool in the background."""
+        await self._zygote.start()
+        if self._settings.pool_size:
+            self._wanted.set()
+            self._filler = asyncio.create_task(self._keep_filled())
+
+    async def take(self) -> Cell:
+        """Return a prepared jail: from the pool, or a new one if that is empty."""
+        while self._pool:
+            cell = self._pool.popleft()
+            self._wanted.set()
+            if not cell.dead.is_set():
+                return cell
+        return await self._make()
+
+    async def pool_filled(self) -> None:
+        """Wait until the pool is as large as it should be, as the benches need it."""
+        while len(self._pool) < self._settings.pool_size:
+            await asyncio.sleep(0.001)
+
+    async def close(self) -> None:
+        """Kill every jail, wait until nothing of them is left, and end the zygote."""
+        if self._filler:
+            self._filler.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._filler
+        await asyncio.gather(*(cell.kill() for cell in list(self._living.values())))
+        await asyncio.gather(*self._clearing)
+        self._zygote.close()
+
+    async def _keep_filled(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            while len(self._pool) < self._settings.pool_size:
+                try:
+                    self._pool.append(await self._make())
+                except (EngineError, OSError) as error:
+                    _log.warning("the pool of prepared sandboxes could not be filled: %s", error)
+                    await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _make(self) -> Cell:
+        index = self._free_index()
+        plan = self._plan(index)
+        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        control.setblocking(False)
+        path = self._settings.names.run / f"{index}.sock"
+        with theirs, _listen(path) as listener:
+            forked = await self._zygote.fork(plan, theirs, listener)
+        cell = Cell(plan, forked, control, path, find_cgroup(plan.cgroup))
+        self._living[index] = cell
+        cell.watch()
+        task = asyncio.create_task(self._clear_when_dead(cell))
+        self._clearing.add(task)
+        task.add_done_callback(self._clearing.discard)
+        try:
+            await cell.prepared()
+        except BaseException:
+            await cell.kill()
+            raise
+        return cell
+
+    def _plan(self, index: int) -> Plan:
+        names = self._settings.names
+        return Plan(
+            index=index,
+            cgroup=f"{names.cgroup}/{index}",
+            veth=f"{names.veth}{index}",
+            address=self._network.address(index),
+            gateway=self._network.gateway,
+            mtu=self._network.mtu,
+            stage=str(names.stage),
+            subvolume=str(self._disk.sandbox(index)),
+            resolv_conf=self._network.resolv_conf,
+            limits=self._settings.limits,
+        )
+
+    def _free_index(self) -> int:
+        # Round and round, so that a number comes back only long after the kernel took down its link.
+        for index in itertools.islice(self._next_index, MAX_INDEX):
+            if index not in self._living:
+                return index
+        raise EngineError(f"{MAX_INDEX} sandboxes exist already: kill some first")
+
+    async def _clear_when_dead(self, cell: Cell) -> None:
+        await cell.dead.wait()
+        cell.control.close()
+        cell.envd_socket.unlink(missing_ok=True)
+        try:
+            await asyncio.to_thread(_clear, cell, self._disk)
+        except OSError:
+            _log.exception(
+                "sandbox number %d left something behind: the next start removes it", cell.plan.index
+            )
+        finally:
+            del self._living[cell.plan.index]
+
+
+def _clear(cell: Cell, disk: Disk) -> None:
+    disk.delete_sandbox(cell.plan.index)
+    _remove_when_empty(cell.cgroup)
+
+
+def _remove_when_empty(cgroup: Cgroup) -> None:
+    """Remove a group whose last process is dead: the kernel takes a moment to see it that way."""
+    deadline = time.monotonic() + _EMPTY_CGROUP_SECONDS
+    while True:
+        try:
+            cgroup.remove()
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _listen(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen(_BACKLOG)
+    return listener

@@ -1,0 +1,116 @@
+"""The network of an instance: its addresses, the relay's address on the host, and the firewall."""
+
+import contextlib
+import ipaddress
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.sandboxes.engine import EngineError, NetworkPolicy
+from local.sandboxes.namespaces import instances
+from local.sandboxes.namespaces.firewall import Firewall, remove_table
+from local.sandboxes.namespaces.netlink import Netlink
+from local.sandboxes.namespaces.settings import EngineSettings, Names
+
+_RESOLVER_FILES = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
+_OPEN = NetworkPolicy()
+
+MAX_INDEX = 4000
+"""The highest number of a sandbox at one time; an instance has 4,094 addresses."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """The addresses in force: sandbox number n has the n-th after the gateway, the relay the last."""
+
+    subnet: ipaddress.IPv4Network
+    firewall: Firewall
+    nameservers: tuple[str, ...]
+    mtu: int
+
+    @property
+    def gateway(self) -> str:
+        """The host's end of every link."""
+        return str(self.subnet[1])
+
+    @property
+    def resolv_conf(self) -> str:
+        """The text of /etc/resolv.conf in each sandbox."""
+        return "".join(f"nameserver {address}\n" for address in self.nameservers)
+
+    def address(self, index: int) -> str:
+        """Return the address of sandbox number `index`, from 1 to `MAX_INDEX`."""
+        return str(self.subnet[1 + index])
+
+    async def restrict(self, veth: str, policy: NetworkPolicy) -> None:
+        """Hold a sandbox to its policy before it starts; the default needs nothing."""
+        if policy != _OPEN:
+            await self.firewall.restrict(veth, policy)
+
+    async def forget(self, veth: str, policy: NetworkPolicy) -> None:
+        """Drop what was kept for a sandbox that ended."""
+        if policy != _OPEN:
+            await self.firewall.forget(veth, policy)
+
+
+async def open_network(settings: EngineSettings) -> Network:
+    """Give an instance its slice of addresses, the relay's address and the firewall."""
+    subnet = instances.join(settings.instance, settings.address_range)
+    nameservers = settings.nameservers or host_nameservers()
+    relay = (relay_address(subnet), settings.relay_port) if settings.relay_port else None
+    if relay:
+        _add_to_loopback(relay[0])
+    firewall = Firewall(settings.names.table, settings.names.veth, subnet, nameservers, relay)
+    await firewall.load()
+    return Network(subnet, firewall, nameservers, _mtu())
+
+
+async def remove_network(names: Names) -> None:
+    """Remove what `open_network` and jails made, but for the instance's slice. Safe to call again."""
+    route = Netlink()
+    for link in Path("/sys/class/net").glob(f"{names.veth}*"):
+        with contextlib.suppress(OSError):  # The kernel may be removing it already.
+            route.delete_link(link.name)
+    route.close()
+    await remove_table(names.table)
+    if subnet := instances.slice_of(names.instance):
+        _remove_from_loopback(relay_address(subnet))
+
+
+def relay_address(subnet: ipaddress.IPv4Network) -> str:
+    """Return the address of the host on which an instance's relay listens."""
+    return str(subnet[-2])
+
+
+def host_nameservers() -> tuple[str, ...]:
+    """Return the host's IPv4 name servers that a sandbox can reach. Raises `EngineError` without one."""
+    for path in filter(Path.exists, _RESOLVER_FILES):
+        words = (line.split() for line in path.read_text().splitlines())
+        servers = [line[1] for line in words if line[:1] == ["nameserver"] and ":" not in line[1]]
+        if reachable := tuple(each for each in servers if not ipaddress.ip_address(each).is_loopback):
+            return reachable
+    raise EngineError("the host names no IPv4 name server but its own loopback: set `nameservers`")
+
+
+def _add_to_loopback(address: str) -> None:
+    # On lo, as a dummy interface needs a kernel module that not every host has.
+    route = Netlink()
+    with contextlib.suppress(FileExistsError):
+        route.add_address(route.index_of("lo"), address)
+    route.close()
+
+
+def _remove_from_loopback(address: str) -> None:
+    route = Netlink()
+    with contextlib.suppress(OSError):  # It is not there.
+        route.delete_address(route.index_of("lo"), address)
+    route.close()
+
+
+def _mtu() -> int:
+    """Return the packet size of the way out: with a larger one, hosts that drop ICMP stall connections."""
+    command = ["ip", "-json", "-4", "route", "show", "default"]
+    routes = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout or "[]")
+    sizes = [int(Path("/sys/class/net", route["dev"], "mtu").read_text()) for route in routes]
+    return min(sizes, default=1500)

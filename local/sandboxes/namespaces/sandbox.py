@@ -1,0 +1,79 @@
+"""A running sandbox of the namespace engine."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from local.sandboxes.engine import DeathCause, EngineError, SandboxSpec, Usage
+from local.sandboxes.namespaces.cell import Cell
+from local.sandboxes.namespaces.disk import Disk
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class NamespaceSandbox:
+    """A claimed jail. `base` is the root filesystem below its layers."""
+
+    spec: SandboxSpec
+    cell: Cell
+    disk: Disk
+    base: tuple[Path, ...]
+
+    @property
+    def envd_socket(self) -> Path:
+        """The host path of the Unix socket on which its envd answers HTTP/1.1."""
+        return self.cell.envd_socket
+
+    async def kill(self) -> None:
+        """End every process in it at once. What else it held is freed in the background."""
+        await self.cell.kill()
+
+    async def pause(self) -> None:
+        """Freeze every process in it."""
+        await self._set_frozen(True)
+
+    async def resume(self) -> None:
+        """Let frozen processes run on."""
+        await self._set_frozen(False)
+
+    async def snapshot(self, layer_id: str) -> None:
+        """Keep its filesystem as a new read-only layer on top of its own; it runs on."""
+        was_frozen = self.cell.frozen
+        await self._set_frozen(True)
+        try:
+            await asyncio.to_thread(self.disk.keep, self.cell.plan.index, layer_id, self.base)
+        finally:
+            if not was_frozen:
+                with contextlib.suppress(EngineError):  # It was killed in the meantime.
+                    await self._set_frozen(False)
+
+    async def usage(self) -> Usage:
+        """Return what it uses now."""
+        cgroup = self.cell.cgroup
+        return await self._while_alive(
+            lambda: Usage(
+                memory_bytes=cgroup.memory_bytes(),
+                cpu_ns=cgroup.cpu_ns(),
+                disk_bytes=self.disk.used_bytes(self.cell.plan.index),
+                processes=cgroup.processes(),
+            )
+        )
+
+    async def wait(self) -> DeathCause:
+        """Wait until its first process is gone, and tell why."""
+        await self.cell.dead.wait()
+        return self.cell.cause
+
+    async def _set_frozen(self, frozen: bool) -> None:
+        await self._while_alive(lambda: self.cell.cgroup.set_frozen(frozen))
+        self.cell.frozen = frozen
+
+    async def _while_alive(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.to_thread(work)
+        except FileNotFoundError as error:
+            raise EngineError("the sandbox has ended") from error
