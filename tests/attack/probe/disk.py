@@ -1,0 +1,75 @@
+"""Attempts to use more of the disk than the sandbox may."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .attempts import Refused, attempt
+from .targets import Target
+from .wire import hold
+
+_MIB = 1024 * 1024
+_SLACK_MB = 64
+
+
+@contextmanager
+def _hidden_file() -> Iterator[int]:
+    """A file without a name, so that it is gone with its process whatever happens."""
+    with tempfile.TemporaryFile(prefix="attack-", dir=Path.home()) as file:
+        yield file.fileno()
+
+
+@attempt("ENOSPC", "EDQUOT", weakness="root")
+def fill_disk(target: Target) -> str:
+    """Reserve the whole disk, then write until not a page more is taken."""
+    enough = (target.limits.disk_mb + _SLACK_MB) * _MIB
+    with _hidden_file() as file:
+        size = _reserve(file, enough)
+        try:
+            while size < enough:
+                size += os.pwrite(file, b"\1" * 65_536, size)
+        except OSError:
+            os.ftruncate(file, size)
+            hold(f"{size // _MIB} MiB")
+            raise
+    return f"wrote {size // _MIB} MiB"
+
+
+def _reserve(file: int, enough: int) -> int:
+    """Reserve up to `enough` bytes in steps that halve when refused; returns how many were had."""
+    size, step = 0, 256 * _MIB
+    while step >= _MIB and size < enough:
+        try:
+            os.posix_fallocate(file, size, min(step, enough - size))
+        except OSError:
+            step //= 2
+        else:
+            size += min(step, enough - size)
+    return size
+
+
+@attempt("ENOSPC", "EDQUOT", "no table to fill", weakness="root")
+def fill_inode_table(target: Target) -> str:
+    """Make more empty files than the sandbox may have, in its home and in memory."""
+    refusal: OSError | Refused = Refused("no table to fill")
+    for folder in (str(Path.home()), "/dev/shm", "/tmp", "/run"):  # noqa: S108 - the places are the point
+        if not os.access(folder, os.W_OK) or not os.statvfs(folder).f_files:
+            continue
+        try:
+            return _make_files(folder, target.limits.files)
+        except OSError as error:
+            refusal = error
+    raise refusal
+
+
+def _make_files(folder: str, count: int) -> str:
+    with tempfile.TemporaryDirectory(prefix="attack-", dir=folder) as own:
+        try:
+            for index in range(count + 1):
+                os.close(os.open(f"{own}/{index}", os.O_CREAT | os.O_WRONLY, 0o600))
+        except OSError:
+            hold(f"{index} files in {folder}")
+            raise
+    return f"made {count + 1} files in {folder}"
