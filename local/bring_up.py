@@ -30,7 +30,7 @@ def start_all(places: Places, instance: str, *, engine: str) -> None:
     """Start a stack with fresh names and keys. Each failure says which step and why."""
     preflight.check(isolated=engine != "bare")
     places.make()
-    stack = identity.new(instance, isolated=engine != "bare")
+    stack = identity.new(instance, relay_address=sandbox_server.relay_address(instance, engine=engine))
     stack.save(places.identity)
     sandboxes = sandbox_server.start(places, stack, engine=engine)
     with step("install the local AWS"):

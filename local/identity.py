@@ -5,7 +5,6 @@ name: so the name is as random as the keys.
 """
 
 import dataclasses
-import hashlib
 import json
 import secrets
 import socket
@@ -70,8 +69,8 @@ class Identity:
         write_private(path, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
 
 
-def new(instance: str, *, isolated: bool = True) -> Identity:
-    """Return an identity with fresh names and keys and free ports. Without isolation all is on loopback."""
+def new(instance: str, *, relay_address: str) -> Identity:
+    """Return an identity with fresh names and keys and free ports."""
     return Identity(
         instance=instance,
         stack_name=f"castari-{secrets.token_hex(8)}",
@@ -80,23 +79,17 @@ def new(instance: str, *, isolated: bool = True) -> Identity:
         sandbox_api_key=f"e2b_{secrets.token_hex(20)}",
         gateway_port=_free_port(_GATEWAY_PORT),
         sandbox_port=_free_port(_SANDBOX_PORT),
-        relay_address=_relay_address(instance) if isolated else "127.0.0.1",
+        relay_address=relay_address,
         relay_port=_free_port(_RELAY_PORT),
     )
 
 
 def load(path: Path) -> Identity | None:
-    """Return the identity that `save` wrote, or None where there is none."""
+    """Return the identity that `save` wrote, or None where there is none that this code understands."""
     try:
         return Identity(**json.loads(path.read_text()))
-    except FileNotFoundError:
+    except (FileNotFoundError, json.JSONDecodeError, TypeError):
         return None
-
-
-def _relay_address(instance: str) -> str:
-    """Return an address out of 100.64.0.0/10 (RFC 6598), the same each time for an instance."""
-    digest = hashlib.sha256(instance.encode()).digest()
-    return f"100.{64 + digest[0] % 64}.255.{1 + digest[1] % 254}"
 
 
 def _free_port(preferred: int) -> int:

@@ -1,7 +1,7 @@
 """The sandbox server as a process of the stack: starts it, waits until it serves, removes what it left."""
 
+import asyncio
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from local import processes
 from local.identity import Identity
 from local.places import REPOSITORY, Places, write_private
+from local.sandboxes.namespaces import instances, leftovers, network
+from local.sandboxes.namespaces.settings import EngineSettings, Names
 
 NAME = "sandboxes"
 _POOL = 4
@@ -16,6 +18,13 @@ _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.02
 _READY = '{"url"'
 """How the one line begins that the server prints when it serves."""
+
+
+def relay_address(instance: str, *, engine: str) -> str:
+    """Return the host's address on which sandboxes of this instance will reach the relay."""
+    if engine == "bare":
+        return "127.0.0.1"
+    return network.relay_address(instances.join(instance, EngineSettings.address_range))
 
 
 def start(places: Places, identity: Identity, *, engine: str) -> processes.Process:
@@ -57,12 +66,10 @@ def stop(places: Places) -> None:
     places.sandbox_key.unlink(missing_ok=True)
 
 
-def remove_leftovers(places: Places, instance: str) -> None:
+def remove_leftovers(instance: str) -> None:
     """Remove what a server of this instance left on the host when it was killed: cgroups, mounts, network."""
     if os.geteuid() == 0:
-        command = [sys.executable, "-m", "local.sandboxes.namespaces.cleanup"]
-        command += ["--instance", instance, "--state-dir", str(places.sandboxes)]
-        subprocess.run(command, cwd=REPOSITORY, check=True)
+        asyncio.run(leftovers.remove_leftovers(Names(instance), for_good=True))
 
 
 def _environment(places: Places) -> Mapping[str, str]:

@@ -16,7 +16,7 @@ def remove_all(places: Places, instance: str) -> None:
     with step("stop the relay, the sandboxes and the local AWS"):
         end_processes(places)
     with step("remove what they left"):
-        sandbox_server.remove_leftovers(places, instance)
+        sandbox_server.remove_leftovers(instance)
         for path in (places.environment, places.identity, places.sandbox_key):
             path.unlink(missing_ok=True)
         for folder in (places.temporary, places.pids):
