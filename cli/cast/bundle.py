@@ -4,7 +4,8 @@ import gzip
 import hashlib
 import stat
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -54,14 +55,24 @@ def _write(folder: Path, files: Sequence[PurePosixPath], raw: BinaryIO) -> None:
 
 def _read(path: Path) -> tuple[bytes, int]:
     """Return the content and mode. A file that grows while it is read is still packed whole."""
+    with _named_errors(path), path.open("rb") as file:
+        content = file.read()
+        return content, path.stat().st_mode
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
     try:
-        with path.open("rb") as file:
-            content = file.read()
-            return content, path.stat().st_mode
+        yield
     except OSError as error:
         raise CastError(
             f"{path} cannot be read: {error.strerror}", "mend it, or name it in .castariignore"
         ) from error
+
+
+def _size(path: Path) -> int:
+    with _named_errors(path):
+        return path.stat().st_size
 
 
 def _entry(path: PurePosixPath, size: int, mode: int) -> tarfile.TarInfo:
@@ -83,14 +94,14 @@ def _portable(path: PurePosixPath) -> str:
 
 
 def _check_unpacked_size(folder: Path, files: Sequence[PurePosixPath]) -> None:
-    size = sum((folder / path).stat().st_size for path in files)
+    size = sum(_size(folder / path) for path in files)
     if size > UNPACKED_LIMIT_BYTES:
         raise _too_large("the folder", size, UNPACKED_LIMIT_BYTES, folder, files)
 
 
 def _too_large(what: str, size: int, limit: int, folder: Path, files: Sequence[PurePosixPath]) -> CastError:
-    largest = sorted(files, key=lambda path: (folder / path).stat().st_size, reverse=True)[:_LARGEST_NAMED]
-    named = ", ".join(f"{path} ({byte_size((folder / path).stat().st_size)})" for path in largest)
+    largest = sorted(files, key=lambda path: _size(folder / path), reverse=True)[:_LARGEST_NAMED]
+    named = ", ".join(f"{path} ({byte_size(_size(folder / path))})" for path in largest)
     return CastError(
         f"{what} has {byte_size(size)}, and {byte_size(limit)} is the limit",
         f"name what the agent does not need in .castariignore; the largest files are {named}",

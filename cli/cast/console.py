@@ -35,7 +35,9 @@ def write(content: str | bytes) -> None:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print rows: aligned below a heading in a terminal, separated by tabs in a pipe."""
-    cells = [[printable("-" if cell is None else str(cell)) for cell in row] for row in rows]
+    cells = [
+        [" ".join(printable("-" if cell is None else str(cell)).split()) for cell in row] for row in rows
+    ]
     if not sys.stdout.isatty():
         write("".join("\t".join(row) + "\n" for row in cells))
         return
@@ -76,13 +78,17 @@ class Step:
 
     def __init__(self, doing: str) -> None:
         self.outcome = doing
+        self._said = doing
         self._started = time.monotonic()
         self._spinner = _spinner(doing)
 
     def progress(self, text: str) -> None:
-        """Show, in a terminal, what the step is at."""
+        """Show what the step is at."""
         if self._spinner is not None:
             self._spinner.update(printable(text))
+        elif text != self._said:
+            note(f"  {text}")
+        self._said = text
 
     def end(self, mark: str) -> None:
         """Leave one line with the outcome and the time."""

@@ -20,6 +20,9 @@ class _Cast(TyperGroup):
         except CastError as error:
             console.complain(error)
             raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt:
+            console.note("interrupted")
+            raise
 
 
 def _show_version(wanted: bool) -> None:

@@ -19,7 +19,7 @@ def ask_secret(what: str, option: str) -> str:
         raise UsageMistake(
             f"no {what} given, and there is no terminal to ask on", f"pipe it in with {option}"
         )
-    return str(typer.prompt(what.capitalize(), hide_input=True, err=True))
+    return str(typer.prompt(what[:1].upper() + what[1:], hide_input=True, err=True))
 
 
 def read_secret(what: str) -> str:

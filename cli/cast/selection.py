@@ -1,13 +1,13 @@
 """Decides which files of an agent's folder go into its bundle."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-from pathspec import GitIgnoreSpec
-
 from cast.errors import CastError
+from cast.ignore import Pattern, read_patterns
 
 _DEEPEST = 64
 IGNORE_FILES = (".gitignore", ".castariignore")
@@ -40,15 +40,18 @@ def select_files(folder: Path) -> Selection:
 
 @dataclass(frozen=True)
 class _Rules:
-    """The patterns of one folder, which speak of paths below it."""
+    """The patterns of one folder, which speak of paths below it. The last one that matches decides."""
 
     base: PurePosixPath
-    patterns: GitIgnoreSpec
+    patterns: Sequence[Pattern]
 
     def verdict(self, path: PurePosixPath, *, is_folder: bool) -> bool | None:
         """Return True to leave out, False to keep, None to leave it to the folder above."""
-        name = path.relative_to(self.base).as_posix() + ("/" if is_folder else "")
-        return self.patterns.check_file(name).include
+        relative = path.relative_to(self.base)
+        matching = (
+            one.ignores for one in reversed(self.patterns) if one.matches(relative, is_folder=is_folder)
+        )
+        return next(matching, None)
 
 
 def _walk(root: Path, relative: PurePosixPath, outer: list[_Rules], selection: Selection) -> None:
@@ -81,18 +84,8 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _rules_in(root: Path, relative: PurePosixPath) -> list[_Rules]:
-    lines: list[str] = []
-    for name in IGNORE_FILES:
-        path = root / relative / name
-        if path.is_file():
-            lines += path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    try:
-        return [_Rules(relative, GitIgnoreSpec.from_lines(lines))] if lines else []
-    except ValueError as error:
-        place = (relative / ".gitignore").as_posix()
-        raise CastError(
-            f"{place} or its .castariignore holds a broken pattern: {error}", "mend it"
-        ) from error
+    patterns = [pattern for name in IGNORE_FILES for pattern in read_patterns(root / relative / name)]
+    return [_Rules(relative, patterns)] if patterns else []
 
 
 def _is_ignored(path: PurePosixPath, rules: list[_Rules], *, is_folder: bool) -> bool:

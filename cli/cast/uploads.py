@@ -13,6 +13,8 @@ from cast.errors import CastError, Json
 DIRECT_LIMIT_BYTES = 4 * 1024 * 1024
 _PUT_TIMEOUT = httpx.Timeout(120.0, connect=10.0)
 _CONTENT_TYPE = "application/gzip"
+# What a deploy ends in; before the platform takes it up, the agent stays as it was.
+_SETTLED = frozenset({"active", "error"})
 
 
 def upload(api: Api, path: str, bundle: Bundle) -> str:
@@ -64,7 +66,7 @@ def active_agent(
             progress(agent.get("status_message") or "building")
         elif agent["status"] == "active" and agent["source_hash"] == expected_hash:
             return agent
-        elif seen or agent["updated_at"] != before["updated_at"]:
+        elif seen or (agent["status"] in _SETTLED and agent["updated_at"] != before["updated_at"]):
             raise _failure(agent)
     raise CastError(
         f"not active after {patience_seconds:.0f} s",

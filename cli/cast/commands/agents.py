@@ -21,8 +21,8 @@ _Timeout = Annotated[
     int | None, typer.Option("--timeout", min=1, metavar="SECONDS", help="Its time for an answer.")
 ]
 _SHOWN = (
-    "name", "slug", "status", "status_message", "description", "id", "source_type", "source_hash",
-    "default_model", "max_turns", "timeout_seconds", "created_at", "updated_at",
+    "name", "slug", "status", "status_message", "description", "id", "source_type", "active_version",
+    "source_hash",    "default_model", "max_turns", "timeout_seconds", "created_at", "updated_at",
 )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def deploy(
     if as_json:
         console.result_json(agent)
     else:
-        console.result(f"{slug} is active ({expected_hash[:12]})")
+        console.result(f"{slug} is active: version {agent['active_version']}, {expected_hash[:12]}")
         console.note(f"try it: cast invoke {slug} 'Hello'")
 
 
@@ -115,8 +115,12 @@ def _upload(api: Api, path: str, bundle: Bundle) -> str:
 
 def _wait(api: Api, path: str, before: Json, expected_hash: str, timeout: float) -> Json:
     with console.step("building") as step:
-        agent = uploads.active_agent(
-            api, path, before, expected_hash, patience_seconds=timeout, progress=step.progress
-        )
-        step.outcome = "built and switched to"
+        try:
+            agent = uploads.active_agent(
+                api, path, before, expected_hash, patience_seconds=timeout, progress=step.progress
+            )
+        except KeyboardInterrupt:
+            console.note(f"the deploy goes on: `cast agents get {before['slug']}` shows it")
+            raise
+        step.outcome = "built, and switched to it"
         return agent

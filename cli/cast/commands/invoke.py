@@ -22,8 +22,13 @@ def invoke(
         str | None,
         typer.Argument(metavar="[PROMPT]", help="Read from stdin when left out.", show_default=False),
     ] = None,
+    *,
     file: Annotated[
         Path | None, typer.Option("--input", "-i", metavar="FILE", help="Read the prompt from it.")
+    ] = None,
+    timeout: Annotated[
+        int | None,
+        typer.Option("--timeout", min=1, metavar="SECONDS", help="The agent's time, instead of its own."),
     ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Print the invocation's id and do not wait.")
@@ -32,13 +37,15 @@ def invoke(
 ) -> None:
     """Send a prompt to an agent and print its answer."""
     path = agent_path(slug)
-    text = _prompt(prompt, file)
+    body: Json = {"prompt": _prompt(prompt, file)}
+    if timeout is not None:
+        body["timeout_seconds"] = timeout
     with Api(configuration.connection()) as api:
         if detach:
-            queued = api.post(f"{path}/invocations", {"prompt": text})
+            queued = api.post(f"{path}/invocations", body)
             console.result_json(queued) if as_json else console.result(queued["invocation_id"])
             return
-        report(_answer(api, path, slug, text), slug, as_json=as_json)
+        report(_answer(api, path, slug, body), slug, as_json=as_json)
 
 
 def _prompt(prompt: str | None, file: Path | None) -> str:
@@ -58,11 +65,11 @@ def _prompt(prompt: str | None, file: Path | None) -> str:
         raise CastError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _answer(api: Api, path: str, slug: str, prompt: str) -> Json:
+def _answer(api: Api, path: str, slug: str, body: Json) -> Json:
     """Return the invocation as it ended; a failed one as well."""
     with console.step(f"waiting for {slug}") as step:
         try:
-            invocation = api.post(f"{path}/invoke", {"prompt": prompt})
+            invocation = api.post(f"{path}/invoke", body)
         except ApiError as error:
             if "invocation_id" not in error.body:
                 raise
