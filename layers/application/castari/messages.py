@@ -69,6 +69,16 @@ class DeleteAgent(Message):
     requested_at: datetime
 
 
-Maintenance = DestroySandbox | Refill | StopAgent | DeleteAgent
+class CheckDeploy(Message):
+    """MAINTENANCE queue: sent when a deploy begins, seen after its lease: is it over by now."""
+
+    kind: Literal["check_deploy"] = "check_deploy"
+    user_id: str
+    slug: str
+    agent_id: str
+    version_id: str
+
+
+Maintenance = DestroySandbox | Refill | StopAgent | DeleteAgent | CheckDeploy
 MAINTENANCE: TypeAdapter[Maintenance] = TypeAdapter(Annotated[Maintenance, Field(discriminator="kind")])
 """Reads the body of a MAINTENANCE message."""

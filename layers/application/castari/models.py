@@ -20,7 +20,7 @@ VersionStatus = Literal["building", "ready", "failed", "superseded"]
 InvocationStatus = Literal["queued", "running", "completed", "failed", "timed_out", "cancelled", "lost"]
 FailureCode = Literal[
     "timeout", "out_of_memory", "heap_out_of_memory", "disk_full", "nonzero_exit", "killed",
-    "sandbox_lost", "vendor_unavailable", "internal",
+    "sandbox_lost", "vendor_unavailable", "agent_not_active", "internal",
 ]  # fmt: skip
 SecretTimes = tuple[datetime, datetime]
 """When a secret was created, and when it was last updated."""
@@ -67,6 +67,8 @@ class Agent(Model):
     secret_names: dict[str, SecretTimes] = Field(default_factory=dict)
     """Each secret's name with its times; never its value."""
     secret_version_id: str | None = None
+    secret_previous_version_id: str | None = None
+    """Kept for whoever read the row just before it changed."""
     created_at: datetime
     updated_at: datetime
 

@@ -67,7 +67,7 @@ class InvocationsTable:
         return invocation.model_copy(update=dict(changes))
 
     def finish(self, invocation: Invocation, changes: Mapping[str, object], usage: DailyUsage) -> Invocation:
-        """Make a row terminal and count it, once whoever else tries. Raises `StaleWrite` for all but the first."""
+        """Make a row terminal and count it. Raises `StaleWrite` for all but the first who tries."""
         update = {"Update": self._update(invocation, {**changes, "open": None})}
         counted = {"Update": self.usage.increment(invocation.user_id, usage)}
         try:

@@ -61,7 +61,7 @@ class WarmTable:
         return True
 
     def removal(self, warm: WarmSandbox) -> dict[str, Any]:
-        """Return what deletes a row that must be there: for `delete_item`, or as `Delete` of a transaction."""
+        """Return what deletes a row that must be there, for `delete_item` or a transaction."""
         return {
             "TableName": self.name,
             "Key": key(version_id=warm.version_id, sandbox_id=warm.sandbox_id),
@@ -70,13 +70,20 @@ class WarmTable:
 
     def expired(self, now: datetime) -> Iterator[WarmSandbox]:
         """Yield sandboxes that waited long enough, the oldest first. The index lags a moment behind."""
+        return self._query(" AND expires_at < :now", {":now": {"S": encode_time(now)}})
+
+    def all(self) -> Iterator[WarmSandbox]:
+        """Yield every sandbox on offer. The index lags a moment behind."""
+        return self._query("", {})
+
+    def _query(self, condition: str, values: dict[str, Any]) -> Iterator[WarmSandbox]:
         with aws_errors("DynamoDB"):
             for page in self.client.get_paginator("query").paginate(
                 TableName=self.name,
                 IndexName="by_expiry",
-                KeyConditionExpression="#pool = :pool AND expires_at < :now",
+                KeyConditionExpression="#pool = :pool" + condition,
                 ExpressionAttributeNames={"#pool": "pool"},
-                ExpressionAttributeValues={":pool": {"S": "warm"}, ":now": {"S": encode_time(now)}},
+                ExpressionAttributeValues={":pool": {"S": "warm"}, **values},
             ):
                 for item in page["Items"]:
                     yield from_item(WarmSandbox, item)

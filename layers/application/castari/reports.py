@@ -1,0 +1,40 @@
+"""What the runner hands in: facts, bounded, for they come out of a sandbox."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+_TEXT_BYTES = 160_000
+"""100 KiB of answer in base64, with room; a DynamoDB row ends at 400 KB."""
+LONGEST_REPORT_BYTES = 2 * 1024 * 1024
+"""JSON may take six bytes for one; more than this is no report of ours."""
+
+
+def _fits(text: str | None) -> str | None:
+    if text is not None and len(text.encode()) > _TEXT_BYTES:
+        raise ValueError(f"longer than {_TEXT_BYTES} bytes")
+    return text
+
+
+BoundedText = Annotated[str | None, AfterValidator(_fits)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+
+
+class RunReport(BaseModel):
+    """How one attempt ended. `problem` is set when the agent could not be run at all."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    invocation_id: str
+    attempt: int
+    problem: Annotated[str, Field(max_length=2_000)] | None = None
+    exit_code: Annotated[int, Field(ge=0, le=255)] | None = None
+    signal: Annotated[int, Field(ge=1, le=64)] | None = None
+    timed_out: bool = False
+    oom_kills: Count | None = None
+    """Processes that this kernel ended for memory meanwhile; None where it does not say."""
+    stdout: BoundedText = None
+    stdout_is_base64: bool = False
+    stdout_stored: bool = False
+    truncated: bool = False
+    stderr: BoundedText = None

@@ -1,0 +1,73 @@
+"""Stays with a launched attempt for a while, and finishes it if it ends meanwhile."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from castari.adapters.commands import RunningCommand
+from castari.errors import CommandTimedOut, SandboxLost, SandboxMissing, VendorUnavailable
+from castari.models import Invocation
+from castari.reports import RunReport
+from castari.services import outcomes
+from castari.services.finishes import Finished, Finishes
+from castari.services.launches import Launched
+
+Kill = Callable[[str], Awaitable[object]]
+
+
+@dataclass(frozen=True)
+class Attendance:
+    """Waits for results; first the terminal row, then the kill."""
+
+    finishes: Finishes
+    kill: Kill
+
+    async def wait(self, launched: Launched, seconds: float) -> Invocation:
+        """Return the invocation finished, or as it is after `seconds`: then its result comes by S3."""
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                finished = await self._follow(launched)
+        except (TimeoutError, SandboxLost, VendorUnavailable):
+            # Also when a connection broke and nobody can tell: what is stored finishes it a moment later.
+            return launched.invocation
+        finally:
+            await launched.command.let_go()
+        await self.end(finished)
+        return finished.invocation
+
+    async def end(self, finished: Finished) -> None:
+        """Kill the sandbox of an invocation that we finished; else its timeout or sweep does it."""
+        if finished.won and finished.invocation.sandbox_id:
+            try:
+                await self.kill(finished.invocation.sandbox_id)
+            except VendorUnavailable:
+                return
+
+    async def _follow(self, launched: Launched) -> Finished:
+        invocation = launched.invocation
+        try:
+            report = await _report(launched.command)
+        except CommandTimedOut:
+            return self.finishes.by_stored_report(invocation, outcomes.timed_out(invocation.timeout_seconds))
+        except SandboxMissing:
+            report = None
+        if report is None or not _is_of(report, invocation):
+            return self.finishes.by_stored_report(invocation, outcomes.lost())
+        return self.finishes.by_report(invocation, report)
+
+
+async def _report(command: RunningCommand) -> RunReport | None:
+    """Return the report of the closing frame, or None if the runner ended without a good one."""
+    async for frame in command.frames():
+        if frame["castari"] == "result":
+            try:
+                return RunReport.model_validate(frame.get("report"))
+            except ValidationError:
+                return None
+    return None
+
+
+def _is_of(report: RunReport, invocation: Invocation) -> bool:
+    return (report.invocation_id, report.attempt) == (invocation.invocation_id, invocation.attempt)

@@ -1,0 +1,92 @@
+"""The end of an invocation: one conditional write, which only the first finisher wins."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from castari.adapters.results import ResultBucket, response_key, result_key
+from castari.adapters.tables.invocations import InvocationsTable
+from castari.clock import Clock, utc_now
+from castari.errors import NotFound, StaleWrite
+from castari.models import DailyUsage, Invocation
+from castari.reports import LONGEST_REPORT_BYTES, RunReport
+from castari.services import invocation_states, outcomes
+from castari.services.outcomes import Outcome
+
+_STDERR_BYTES = 32 * 1024
+
+
+@dataclass(frozen=True)
+class Finished:
+    """An invocation as it stands now, and whether we were the one who finished it."""
+
+    invocation: Invocation
+    won: bool
+
+
+@dataclass(frozen=True)
+class Finishes:
+    """Makes invocations terminal. Whoever wins kills the sandbox next, and only then."""
+
+    invocations: InvocationsTable
+    results: ResultBucket
+    clock: Clock = utc_now
+
+    def by_report(self, invocation: Invocation, report: RunReport) -> Finished:
+        """Finish with what the runner handed in for this attempt."""
+        outcome = outcomes.of_report(report, invocation.timeout_seconds)
+        return self._finish(invocation, outcome, _answer(invocation, report) | _log(report))
+
+    def by_stored_report(self, invocation: Invocation, otherwise: Outcome) -> Finished:
+        """Finish with what is stored for this attempt, or with another outcome where nothing is."""
+        report = self.stored_report(invocation)
+        return self.by_report(invocation, report) if report else self.without_report(invocation, otherwise)
+
+    def without_report(self, invocation: Invocation, outcome: Outcome) -> Finished:
+        """Finish an invocation that handed nothing in."""
+        return self._finish(invocation, outcome, {})
+
+    def stored_report(self, invocation: Invocation) -> RunReport | None:
+        """Return what this attempt handed in, or None if that is nothing that can be used."""
+        key = result_key(invocation.invocation_id, invocation.attempt)
+        try:
+            content, complete = self.results.read(key, limit_bytes=LONGEST_REPORT_BYTES)
+            report = RunReport.model_validate_json(content) if complete else None
+        except (NotFound, ValidationError):
+            return None
+        return report
+
+    def _finish(self, invocation: Invocation, outcome: Outcome, more: dict[str, object]) -> Finished:
+        now = self.clock()
+        changes = {
+            **invocation_states.step(invocation, outcome.status),
+            **more,
+            "failure": outcome.failure,
+            "finished_at": now,
+            "duration_milliseconds": _milliseconds(invocation.started_at or invocation.created_at, now),
+        }
+        usage = DailyUsage(date=now.date(), invocation_count=1)
+        try:
+            return Finished(self.invocations.finish(invocation, changes, usage), won=True)
+        except StaleWrite:
+            return Finished(self.invocations.get(invocation.invocation_id), won=False)
+
+
+def _answer(invocation: Invocation, report: RunReport) -> dict[str, object]:
+    stored = response_key(invocation.invocation_id, invocation.attempt) if report.stdout_stored else None
+    return {
+        "response": None if stored else report.stdout,
+        "response_key": stored,
+        "response_is_base64": report.stdout_is_base64,
+        "truncated": report.truncated,
+    }
+
+
+def _log(report: RunReport) -> dict[str, object]:
+    tail = (report.stderr or "").encode()[-_STDERR_BYTES:].decode("utf-8", "ignore")
+    return {"stderr_tail": tail or None, "exit_code": report.exit_code}
+
+
+def _milliseconds(began: datetime, ended: datetime) -> int:
+    return max(0, round((ended - began).total_seconds() * 1000))

@@ -1,0 +1,129 @@
+"""Invocations as their owner sees them: submitted, looked at, listed."""
+
+import base64
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+
+from castari.adapters.queues import Queue
+from castari.adapters.results import ResultBucket
+from castari.adapters.tables.invocations import InvocationsTable
+from castari.clock import Clock, utc_now
+from castari.errors import Conflict, NotFound, TooLarge
+from castari.ids import new_id
+from castari.messages import StartInvocation
+from castari.models import ActiveVersion, Agent, Invocation
+from castari.settings import Limits
+
+QUEUE_SECONDS = 30 * 60
+"""How long an invocation may wait for a sandbox before it fails."""
+_RESPONSE_JSON_BYTES = 5_500_000
+"""A Lambda's answer ends at 6 MB, with the body as a JSON string in it."""
+
+
+def require_active(agent: Agent) -> ActiveVersion:
+    """Return the version that serves the agent now. Raises `Conflict`."""
+    if agent.active_version is None or agent.status == "stopped":
+        remedy = {
+            "deploying": "wait until its first deploy is done",
+            "error": "its deploy failed: read its status_message, mend the bundle and deploy again",
+        }.get(agent.status, f"deploy it first: `cast deploy {agent.slug}`")
+        raise Conflict("Agent not active", remedy=remedy)
+    return agent.active_version
+
+
+@dataclass(frozen=True)
+class Invocations:
+    """What the API offers of invocations."""
+
+    invocations: InvocationsTable
+    results: ResultBucket
+    queue: Queue
+    limits: Limits
+    clock: Clock = utc_now
+
+    def submit(
+        self, agent: Agent, prompt: str, *, timeout_seconds: int | None = None, session_id: str | None = None
+    ) -> Invocation:
+        """Queue a prompt. Raises `Conflict` if the agent is not active, `TooLarge`."""
+        invocation = self.draft(agent, prompt, timeout_seconds=timeout_seconds, session_id=session_id)
+        self.invocations.create(invocation)
+        self.queue.send(StartInvocation(invocation_id=invocation.invocation_id))
+        return invocation
+
+    def draft(
+        self, agent: Agent, prompt: str, *, timeout_seconds: int | None = None, session_id: str | None = None
+    ) -> Invocation:
+        """Return a queued invocation that is not written yet; a long prompt is stored. Raises as `submit`."""
+        require_active(agent)
+        size = len(prompt.encode())
+        if size > self.limits.prompt_bytes:
+            raise TooLarge(
+                f"the prompt has {size} bytes, the limit is {self.limits.prompt_bytes}: attach a file instead"
+            )
+        now, invocation_id = self.clock(), new_id("inv")
+        short = size <= self.limits.prompt_inline_bytes
+        return Invocation(
+            invocation_id=invocation_id,
+            session_id=session_id or new_id("sess"),
+            user_id=agent.user_id,
+            agent_id=agent.agent_id,
+            slug=agent.slug,
+            status="queued",
+            timeout_seconds=timeout_seconds or agent.timeout_seconds or self.limits.default_timeout_seconds,
+            prompt=prompt if short else None,
+            prompt_key=None if short else self.results.put_prompt(invocation_id, prompt),
+            deadline_at=now + timedelta(seconds=QUEUE_SECONDS),
+            created_at=now,
+        )
+
+    def get(self, agent: Agent, invocation_id: str) -> Invocation:
+        """Return one invocation of the agent with its answer. Raises `NotFound`."""
+        invocation = self.invocations.get(invocation_id)
+        if invocation.agent_id != agent.agent_id:
+            raise NotFound("Invocation not found")
+        return self.with_answer(invocation)
+
+    def list_for_agent(self, agent: Agent, *, limit: int, offset: int) -> list[Invocation]:
+        """Return the agent's invocations, newest first; long answers are left where they are."""
+        return self.invocations.list_for_agent(agent.agent_id, limit=limit, offset=offset)
+
+    def with_answer(self, invocation: Invocation) -> Invocation:
+        """Return the invocation with its answer read from wherever it is kept, cut to what can be sent."""
+        if invocation.response_key is None:
+            return invocation
+        limit = self.limits.output_inline_bytes
+        try:
+            content, complete = self.results.read(invocation.response_key, limit_bytes=limit)
+        except NotFound:
+            return invocation.model_copy(update={"truncated": True})
+        text, is_base64 = _as_text(content)
+        fitting = _fitting(text)
+        cut = not complete or len(fitting) < len(text)
+        return invocation.model_copy(
+            update={
+                "response": fitting,
+                "response_is_base64": is_base64,
+                "truncated": invocation.truncated or cut,
+            }
+        )
+
+
+def _as_text(content: bytes) -> tuple[str, bool]:
+    """Return text, else base64; up to three bytes of a character that was cut at the end are dropped."""
+    for dropped in range(4):
+        try:
+            return content[: len(content) - dropped].decode(), False
+        except UnicodeDecodeError:
+            continue
+    return base64.b64encode(content).decode(), True
+
+
+def _fitting(text: str) -> str:
+    """Return as much of the text as fits; quotes and line ends count several times in JSON within JSON."""
+    while (
+        len(json.dumps(json.dumps(text, ensure_ascii=False), ensure_ascii=False).encode())
+        > _RESPONSE_JSON_BYTES
+    ):
+        text = text[: len(text) * 9 // 40 * 4]  # A multiple of four, so that base64 stays whole.
+    return text

@@ -1,0 +1,182 @@
+"""Launches an attempt: claims the invocation, takes a warm sandbox or makes one, starts the runner."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+
+from castari.adapters.commands import RunningCommand
+from castari.adapters.queues import Queue
+from castari.adapters.sandboxes import Sandboxes
+from castari.adapters.sealing import Sealer
+from castari.adapters.tables.invocations import InvocationsTable
+from castari.adapters.tables.warm import WarmTable
+from castari.clock import Clock, utc_now
+from castari.errors import CastariError, SandboxLost, SealBroken, VendorUnavailable, WarmSandboxTaken
+from castari.messages import Refill
+from castari.models import ActiveVersion, Agent, Invocation, SandboxAccess, WarmSandbox
+from castari.services import invocation_states
+from castari.services.environments import COMMAND_GRACE_SECONDS, RUN_COMMAND, Environments
+from castari.services.invocations import require_active
+
+SANDBOX_GRACE_SECONDS = 2
+"""A sandbox ends by itself this long after its agent's limit, whatever becomes of us."""
+DEADLINE_GRACE_SECONDS = 10
+"""After this, whoever sweeps may take an open invocation for lost."""
+_CANDIDATES = 3
+
+
+@dataclass(frozen=True)
+class Launched:
+    """An attempt whose runner has begun."""
+
+    invocation: Invocation
+    command: RunningCommand
+    was_warm: bool
+
+
+class LaunchFailed(CastariError):
+    """The runner could not be begun: `claimed` is the invocation as it was left, `cause` what is known."""
+
+    def __init__(self, claimed: Invocation, cause: CastariError) -> None:
+        super().__init__(str(cause))
+        self.claimed, self.cause = claimed, cause
+
+
+@dataclass(frozen=True)
+class Launches:
+    """Starts attempts; never waits for an agent."""
+
+    invocations: InvocationsTable
+    warm: WarmTable
+    sandboxes: Sandboxes
+    sealer: Sealer
+    environments: Environments
+    maintenance: Queue
+    clock: Clock = utc_now
+
+    async def launch(self, agent: Agent, invocation: Invocation, *, stored: bool) -> Launched:
+        """Begin the next attempt of a queued invocation; `stored` tells whether its row exists.
+
+        Raises `Conflict` if the agent is not active, `StaleWrite` if somebody else claimed it, and
+        `LaunchFailed` once it is claimed: with `VendorUnavailable` nothing was started, with
+        `SandboxLost` that cannot be known.
+        """
+        version = require_active(agent)
+        attempt = _Attempt(self, agent, version, invocation, stored=stored)
+        for warm in self.warm.list(version.version_id, limit=_CANDIDATES):
+            if warm.expires_at > self.clock() and (launched := await attempt.on_warm(warm)):
+                return launched
+        return await attempt.on_fresh()
+
+    async def after_start(self, launched: Launched) -> None:
+        """Bound the sandbox's life and ask for its successor; both may run beside the agent."""
+        seconds = launched.invocation.timeout_seconds + SANDBOX_GRACE_SECONDS
+        message = Refill(user_id=launched.invocation.user_id, slug=launched.invocation.slug)
+        sending = asyncio.to_thread(self.maintenance.send, message)
+        if launched.was_warm and launched.invocation.sandbox_id:
+            bounding = self.sandboxes.set_timeout(launched.invocation.sandbox_id, seconds)
+            # Without either, sweep does the same a minute later.
+            await asyncio.gather(sending, bounding, return_exceptions=True)
+        else:
+            await asyncio.gather(sending, return_exceptions=True)
+
+
+class _Attempt:
+    """One attempt on its way: claimed at most once, then moved from sandbox to sandbox until one starts."""
+
+    def __init__(
+        self,
+        launches: Launches,
+        agent: Agent,
+        version: ActiveVersion,
+        invocation: Invocation,
+        *,
+        stored: bool,
+    ) -> None:
+        self._launches, self._agent, self._version = launches, agent, version
+        self._invocation, self._stored = invocation, stored
+        self._number = invocation.attempt + 1
+        self._environment = launches.environments.of_attempt(agent, invocation, self._number)
+
+    async def on_warm(self, warm: WarmSandbox) -> Launched | None:
+        """Take this warm sandbox and start; None if it is gone and another should be tried."""
+        try:
+            self._claim(warm)
+            access = self._launches.sealer.open(warm.sandbox_id, warm.sealed_access)
+            return await self._start(access, was_warm=True)
+        except (WarmSandboxTaken, VendorUnavailable):
+            return None
+        except SealBroken:
+            await self._kill(warm.sandbox_id)
+            return None
+
+    async def on_fresh(self) -> Launched:
+        """Make a sandbox and start."""
+        if self._invocation.status == "queued":
+            self._claim(None)
+        try:
+            access = await self._create()
+            self._invocation = self._launches.invocations.change(
+                self._invocation, {"sandbox_id": access.sandbox_id}
+            )
+            return await self._start(access, was_warm=False)
+        except VendorUnavailable as error:
+            raise LaunchFailed(self._invocation, error) from error
+
+    def _claim(self, warm: WarmSandbox | None) -> None:
+        """Record attempt, sandbox and deadline; with the warm sandbox's row, in one transaction."""
+        table = self._launches.invocations
+        changes: dict[str, object] = {"sandbox_id": warm.sandbox_id if warm else None}
+        if self._invocation.status == "queued":
+            changes |= self._claiming()
+        if self._stored:
+            self._invocation = table.change(self._invocation, changes, taking=warm)
+        else:
+            claimed = self._invocation.model_copy(update=changes)
+            table.create(claimed, taking=warm)
+            self._invocation, self._stored = claimed, True
+
+    def _claiming(self) -> dict[str, object]:
+        now = self._launches.clock()
+        lasts = timedelta(seconds=self._invocation.timeout_seconds + DEADLINE_GRACE_SECONDS)
+        return invocation_states.step(self._invocation, "running") | {
+            "attempt": self._number,
+            "version_id": self._version.version_id,
+            "started_at": now,
+            "deadline_at": now + lasts,
+        }
+
+    async def _create(self) -> SandboxAccess:
+        return await self._launches.sandboxes.create(
+            self._version.snapshot_id,
+            timeout_seconds=self._invocation.timeout_seconds + SANDBOX_GRACE_SECONDS,
+            metadata={
+                "kind": "run",
+                "agent_id": self._agent.agent_id,
+                "user_id": self._agent.user_id,
+                "version_id": self._version.version_id,
+                "invocation_id": self._invocation.invocation_id,
+                "attempt": str(self._number),
+            },
+            idempotency_key=f"{self._invocation.invocation_id}-{self._number}".replace("_", "-"),
+        )
+
+    async def _start(self, access: SandboxAccess, *, was_warm: bool) -> Launched:
+        try:
+            command = await self._launches.sandboxes.start(
+                access,
+                RUN_COMMAND,
+                environment=self._environment,
+                timeout_seconds=self._invocation.timeout_seconds + COMMAND_GRACE_SECONDS,
+            )
+        except SandboxLost as error:
+            await self._kill(access.sandbox_id)
+            raise LaunchFailed(self._invocation, error) from error
+        return Launched(self._invocation, command, was_warm)
+
+    async def _kill(self, sandbox_id: str) -> None:
+        """End a sandbox of which nobody knows what it does; if that fails, its timeout or sweep does it."""
+        try:
+            await self._launches.sandboxes.kill(sandbox_id)
+        except VendorUnavailable:
+            return
