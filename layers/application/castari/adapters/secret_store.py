@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Values = dict[str, SecretStr]
 _CACHED_VERSIONS = 256
+_MISSING = "ResourceNotFoundException"
 
 
 @dataclass(frozen=True)
@@ -41,18 +42,29 @@ class SecretStore:
         return dict(self._cache[cached])
 
     def write(self, agent_id: str, values: Mapping[str, SecretStr]) -> str:
-        """Store all of an agent's secrets as one new version and return its id."""
+        """Store all of an agent's secrets as one version, which stays until it is released; return its id."""
         text = json.dumps({key: value.get_secret_value() for key, value in values.items()})
-        token = str(uuid4())
         with aws_errors("Secrets Manager"):
             try:
-                return self.client.put_secret_value(
-                    SecretId=self._secret_id(agent_id), SecretString=text, ClientRequestToken=token
-                )["VersionId"]
+                return self._put(agent_id, text)
             except ClientError as error:
-                if error_code(error) != "ResourceNotFoundException":
+                if error_code(error) != _MISSING:
                     raise
-            return self._create(agent_id, text, token)
+            self._create(agent_id)
+            return self._put(agent_id, text)
+
+    def release(self, agent_id: str, version_id: str) -> None:
+        """Let go of a version that no row points to; one that is gone is fine."""
+        with aws_errors("Secrets Manager"):
+            try:
+                self.client.update_secret_version_stage(
+                    SecretId=self._secret_id(agent_id),
+                    VersionStage=_label(version_id),
+                    RemoveFromVersionId=version_id,
+                )
+            except ClientError as error:
+                if error_code(error) not in {_MISSING, "InvalidParameterException"}:
+                    raise
 
     def delete(self, agent_id: str) -> None:
         """Remove all versions at once, without a recovery window; a secret that is gone is fine."""
@@ -60,7 +72,7 @@ class SecretStore:
             try:
                 self.client.delete_secret(SecretId=self._secret_id(agent_id), ForceDeleteWithoutRecovery=True)
             except ClientError as error:
-                if error_code(error) != "ResourceNotFoundException":
+                if error_code(error) != _MISSING:
                     raise
 
     def _secret_id(self, agent_id: str) -> str:
@@ -71,19 +83,29 @@ class SecretStore:
             found = self.client.get_secret_value(SecretId=self._secret_id(agent_id), VersionId=version_id)
         return {key: SecretStr(value) for key, value in json.loads(found["SecretString"]).items()}
 
-    def _create(self, agent_id: str, text: str, token: str) -> str:
-        secret_id = self._secret_id(agent_id)
+    def _put(self, agent_id: str, text: str) -> str:
+        version_id = str(uuid4())
+        # A version without a label is soon removed, and AWSCURRENT moves on with the next write, which may
+        # come from a request that will lose. Each version's own label holds it until it is released.
+        self.client.put_secret_value(
+            SecretId=self._secret_id(agent_id),
+            SecretString=text,
+            ClientRequestToken=version_id,
+            VersionStages=[_label(version_id)],
+        )
+        return version_id
+
+    def _create(self, agent_id: str) -> None:
+        """Make an empty secret: its first version is labelled AWSCURRENT for good."""
         try:
-            return self.client.create_secret(Name=secret_id, SecretString=text, ClientRequestToken=token)[
-                "VersionId"
-            ]
+            self.client.create_secret(Name=self._secret_id(agent_id), SecretString="{}")
         except ClientError as error:
             if error_code(error) != "ResourceExistsException":
                 raise
-            # Another request made it in between: ours becomes its next version.
-            return self.client.put_secret_value(
-                SecretId=secret_id, SecretString=text, ClientRequestToken=token
-            )["VersionId"]
+
+
+def _label(version_id: str) -> str:
+    return f"castari-{version_id}"
 
 
 def read_platform_secrets(client: "SecretsManagerClient", secret_id: str) -> PlatformSecrets:

@@ -14,10 +14,10 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.event_handler.request import Request
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from castari.errors import CastariError, NotFound, Unprocessable
+from castari.errors import CastariError, InvalidRequest, NotFound, Unprocessable
 from castari.http.answers import Answer, Event, error_answer
 from castari.http.serving import unexpected
-from castari.http.validation import check_body, parse_json, validation_answer
+from castari.http.validation import check_form, parse_json, validation_answer
 from castari.models import ApiKey
 
 PREFIX = "/api/v1"
@@ -51,16 +51,18 @@ def create_resolver() -> APIGatewayHttpResolver:
     app.exception_handler(NotFoundError)(lambda _: _response(error_answer(NotFound("Not found"))))
     app.exception_handler(RequestUnsupportedContentType)(lambda _: _response(error_answer(_NOT_JSON)))
     app.exception_handler(RequestValidationError)(lambda e: _response(validation_answer(e.errors())))
+    app.exception_handler(UnicodeDecodeError)(lambda _: _response(error_answer(_NOT_TEXT)))
     app.exception_handler(Exception)(lambda error: _response(unexpected(error)))
     return app
 
 
+_NOT_TEXT = InvalidRequest("the body is not UTF-8 text")
 _NOT_JSON = Unprocessable("send JSON, with `Content-Type: application/json`", kind="unsupported_content_type")
 
 
 def resolve(app: APIGatewayHttpResolver, event: Event, context: LambdaContext, key: ApiKey) -> Answer:
     """Return the answer of the matching route to a request that `key` was admitted with."""
-    check_body(event)
+    check_form(event)
     app.append_context(key=key)  # type: ignore[no-untyped-call]
     answered = app.resolve(event, context)
     if answered["statusCode"] == HTTPStatus.NO_CONTENT:

@@ -1,6 +1,5 @@
 """What cannot be accepted of a request, in the shape of the public contract."""
 
-import base64
 import json
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -19,17 +18,14 @@ def parse_json(text: str) -> Any:  # noqa: ANN401 - JSON holds anything
         raise Unprocessable(f"is not JSON: {error}", kind="json_invalid") from error
 
 
-def check_body(event: Event) -> None:
-    """Raise `InvalidRequest` for a body that could not even be decoded."""
+def check_form(event: Event) -> None:
+    """Raise `InvalidRequest` for a form that the resolver would not survive."""
     content_type = event.get("headers", {}).get("content-type", "").lower()
     if content_type.startswith("multipart/"):
         if "boundary=" not in content_type:
             raise InvalidRequest("a multipart body needs a boundary in its Content-Type")
         if not event.get("isBase64Encoded"):
             raise InvalidRequest("a multipart body must hold a file")
-        return
-    if event.get("isBase64Encoded") and event.get("body"):
-        _check_text(event["body"])
 
 
 def validation_answer(errors: Sequence[Any]) -> Answer:
@@ -39,13 +35,6 @@ def validation_answer(errors: Sequence[Any]) -> Answer:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
-
-
-def _check_text(body: str) -> None:
-    try:
-        base64.b64decode(body).decode()
-    except ValueError as error:
-        raise InvalidRequest("the body is not UTF-8 text") from error
 
 
 def _described(error: Any) -> dict[str, Any]:  # noqa: ANN401 - pydantic's own mapping

@@ -61,15 +61,22 @@ class Secrets:
 
     def _write(self, agent: Agent, values: Values, names: Mapping[str, SecretTimes]) -> bool:
         """Store a version and point the row at it; tell whether the row still had the version we read."""
-        version_id = self.store.write(agent.agent_id, values)
+        version_id, former = self.store.write(agent.agent_id, values), agent.secret_version_id
+        changes = {
+            "secret_version_id": version_id,
+            "secret_previous_version_id": former,
+            "secret_names": names,
+        }
         try:
-            self.table.update(
-                agent,
-                {"secret_version_id": version_id, "secret_names": names, "updated_at": self.clock()},
-                expected={"secret_version_id": agent.secret_version_id},
-            )
+            self.table.update(agent, changes, expected={"secret_version_id": former})
         except StaleWrite:
+            self.store.release(agent.agent_id, version_id)
             return False
+        except NotFound:
+            self.store.delete(agent.agent_id)
+            raise
+        if agent.secret_previous_version_id:
+            self.store.release(agent.agent_id, agent.secret_previous_version_id)
         return True
 
     def _check_size(self, values: Values) -> None:
