@@ -1,5 +1,58 @@
+# Everything a developer runs; `make help` lists it. Only `setup`, `up`, `down`, `demo`, `test` and `soak` need root.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+# Sandboxes are namespaces, mounts and network rules, so what starts them runs as root.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
+PYTHON_CODE := layers/application functions cli local bench base_template tests
+STACK := $(AS_ROOT) $(BIN)/python -m local.stack
+export SAM_CLI_TELEMETRY := 0
+
+.PHONY: help setup demo up down test check bench soak template build lock
+
+help:  ## Show what can be made
+	@sed -n 's/^\([a-z]*\):[^#]*##/\1/p' $(MAKEFILE_LIST) | while read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
+
+setup:  ## Install what this machine lacks; quick when there is nothing to do
+	@sh local/setup.sh
+
+demo: export CASTARI_DEMO_STARTED = $(shell date +%s.%N)
+demo: setup  ## From an empty machine to answers out of fresh sandboxes, step by step
+	@$(AS_ROOT) $(BIN)/python -m local.demo
+
+up: setup  ## Start the whole platform on this machine, or bring changed code to a running one
+	@$(STACK) up
+
+down:  ## End it and leave nothing behind
+	@if [ -x $(BIN)/python ]; then $(STACK) down; else echo "Nothing is set up here, so nothing runs."; fi
+
+test: up  ## Run every test; TESTS=path or any other pytest arguments run some
+	@$(AS_ROOT) $(BIN)/python -m pytest $(TESTS)
+
+check: setup  ## Everything that needs no running platform: format, lint, types, template, build
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy $(PYTHON_CODE)
+	$(BIN)/sam validate --lint
+	@$(MAKE) build
+
+build:  ## Build the template's functions and layers for AWS into .aws-sam
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/sam build
+
+bench: up  ## Measure, print and write bench/results/latest.json; ONLY=sandbox runs a part
+	@$(AS_ROOT) $(BIN)/python -m bench $(ONLY)
+
+soak: up  ## Ten thousand sandboxes in a row, then count what is left
+	@$(AS_ROOT) $(BIN)/python -m bench soak
+
+template: setup  ## Build the sandboxes' template on E2B; needs E2B_API_KEY
+	@$(BIN)/python -m base_template.build
+
 lock:  ## Resolve every dependency again into the one lock file
-	.venv/bin/uv pip compile --universal --generate-hashes --python-version 3.11 --quiet \
+	$(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --quiet \
 		--all-extras --group dev --custom-compile-command "make lock" pyproject.toml -o requirements.lock
-	.venv/bin/uv pip compile --universal --generate-hashes --python-version 3.11 --quiet --constraint requirements.lock \
+	$(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --quiet --constraint requirements.lock \
 		--custom-compile-command "make lock" pyproject.toml -o layers/dependencies/requirements.txt
