@@ -19,16 +19,22 @@ if TYPE_CHECKING:
 
     from castari.adapters.bundle_bucket import BundleBucket
     from castari.adapters.queues import Queue
+    from castari.adapters.results import ResultBucket
     from castari.adapters.secret_store import SecretStore
     from castari.adapters.tables.agents import AgentsTable
     from castari.adapters.tables.api_keys import ApiKeysTable
+    from castari.adapters.tables.invocations import InvocationsTable
     from castari.adapters.tables.usage import UsageTable
     from castari.adapters.tables.users import UsersTable
     from castari.adapters.tables.versions import VersionsTable
+    from castari.adapters.tables.warm import WarmTable
     from castari.models import PlatformSecrets
     from castari.services.agents import Agents
     from castari.services.api_keys import ApiKeys
     from castari.services.authentication import Authentication
+    from castari.services.completions import Completions
+    from castari.services.finishes import Finishes
+    from castari.services.invocations import Invocations
     from castari.services.secrets import Secrets
     from castari.services.uploads import Uploads
     from castari.services.usage import Usage
@@ -226,3 +232,51 @@ def versions() -> "Versions":
     from castari.services.versions import Versions
 
     return Versions(agents_table(), versions_table())
+
+
+@cache
+def result_bucket() -> "ResultBucket":
+    """Return the result bucket."""
+    from castari.adapters.results import ResultBucket
+
+    return ResultBucket(s3(), sandbox_s3(), settings().result_bucket)
+
+
+@cache
+def warm_table() -> "WarmTable":
+    """Return the warm table."""
+    from castari.adapters.tables.warm import WarmTable
+
+    return WarmTable(dynamodb(), settings().warm_table)
+
+
+@cache
+def invocations_table() -> "InvocationsTable":
+    """Return the invocations table."""
+    from castari.adapters.tables.invocations import InvocationsTable
+
+    return InvocationsTable(dynamodb(), settings().invocations_table, warm_table(), usage_table())
+
+
+@cache
+def invocations() -> "Invocations":
+    """Return invocations as their owner sees them."""
+    from castari.services.invocations import Invocations
+
+    return Invocations(invocations_table(), result_bucket(), invocation_queue(), settings().limits)
+
+
+@cache
+def finishes() -> "Finishes":
+    """Return what makes invocations terminal."""
+    from castari.services.finishes import Finishes
+
+    return Finishes(invocations_table(), result_bucket())
+
+
+@cache
+def completions() -> "Completions":
+    """Return what finishes invocations whose result was stored."""
+    from castari.services.completions import Completions
+
+    return Completions(invocations_table(), finishes(), maintenance_queue())

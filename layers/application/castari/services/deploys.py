@@ -68,6 +68,9 @@ class Deploys:
             return self._fail(version, f"{error}{tail}")
         except VendorUnavailable as error:
             return self._fail(version, f"{error} (nothing is wrong with the bundle)")
+        except Exception:
+            self._fail(version, "the deploy failed for a reason inside the platform: deploy again")
+            raise
         ready = self._ready(version, built, began)
         warm = await self._first_warm(agent, ready, built.snapshot_id)
         before = self.switches.switch_to(ready, built.snapshot_id, warm)

@@ -1,0 +1,30 @@
+"""What the events of S3 and SQS ask for, taken out of AWS's envelopes."""
+
+import json
+from typing import Any
+from urllib.parse import unquote_plus
+
+from castari.messages import AgentKey, DeployBundle
+
+_KEY_PARTS = 4
+
+
+def stored_keys(event: dict[str, Any]) -> list[str]:
+    """Return the keys of an S3 event; S3 sends them URL encoded."""
+    return [unquote_plus(record["s3"]["object"]["key"]) for record in event.get("Records", [])]
+
+
+def deploys_of(body: str) -> list[DeployBundle]:
+    """Return the deploys that a message on the deploy queue asks for: one of ours, or S3's own event.
+
+    S3's test event and keys that name no agent ask for none. Raises `ValueError` for anything else.
+    """
+    found = json.loads(body)
+    if "bundle_key" in found:
+        return [DeployBundle.model_validate(found)]
+    keys = [key.split("/", _KEY_PARTS - 1) for key in stored_keys(found)]
+    return [
+        DeployBundle(agent=AgentKey(user_id=parts[1], slug=parts[2]), bundle_key="/".join(parts))
+        for parts in keys
+        if len(parts) == _KEY_PARTS and parts[0] == "bundles"
+    ]
