@@ -11,6 +11,7 @@ from pathlib import Path
 from local.sandboxes.definition import load_definition
 from local.sandboxes.engine import Engine, EngineError
 from local.sandboxes.engines import make_engine
+from local.sandboxes.rootfs import CACHE
 from local.sandboxes.server import log
 from local.sandboxes.server.app import make_app, start
 from local.sandboxes.server.layers import Layers
@@ -41,7 +42,7 @@ async def _serve(options: argparse.Namespace) -> None:
         state_dir=options.state_dir,
         max_sandboxes=options.max_sandboxes,
     )
-    engine = make_engine(options)
+    engine = await make_engine(options)
     await engine.start()
     try:
         await _serve_engine(engine, settings, options)
@@ -78,7 +79,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     add("--port", type=int, default=0, help="port to listen on; 0 takes a free one (%(default)s)")
     add("--api-key-file", type=Path, required=True, help="file with the key that clients must send")
-    add("--state-dir", type=Path, required=True, help="where snapshots and the root filesystem are kept")
+    add("--state-dir", type=Path, required=True, help="where snapshots are kept")
+    add("--cache-dir", type=Path, default=CACHE, help="where root filesystems are kept (%(default)s)")
     add("--instance", default="main", help="name of this server among several on a host (%(default)s)")
     add("--engine", choices=["namespaces", "bare"], default="namespaces", help=_ENGINE_HELP)
     add("--pool", type=int, default=4, help="sandboxes prepared ahead of requests (%(default)s)")

@@ -37,6 +37,7 @@ class Cells:
         self._clearing: set[asyncio.Task[None]] = set()
         self._pool: deque[Cell] = deque()
         self._wanted = asyncio.Event()
+        self._filled = asyncio.Event()
         self._filler: asyncio.Task[None] | None = None
         self._next_index = itertools.cycle(range(1, MAX_INDEX + 1))
 
@@ -51,6 +52,7 @@ class Cells:
         """Return a prepared jail: from the pool, or a new one if that is empty."""
         while self._pool:
             cell = self._pool.popleft()
+            self._filled.clear()
             self._wanted.set()
             if not cell.dead.is_set():
                 return cell
@@ -58,8 +60,7 @@ class Cells:
 
     async def pool_filled(self) -> None:
         """Wait until the pool is as large as it should be, as the benches need it."""
-        while len(self._pool) < self._settings.pool_size:
-            await asyncio.sleep(0.001)
+        await self._filled.wait()
 
     async def close(self) -> None:
         """Kill every jail, wait until nothing of them is left, and end the zygote."""
@@ -81,6 +82,7 @@ class Cells:
                 except (EngineError, OSError) as error:
                     _log.warning("the pool of prepared sandboxes could not be filled: %s", error)
                     await asyncio.sleep(_RETRY_SECONDS)
+            self._filled.set()
 
     async def _make(self) -> Cell:
         index = self._free_index()

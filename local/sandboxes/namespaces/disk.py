@@ -110,7 +110,7 @@ def _make_image(image: Path, size_gb: int) -> None:
     size = min(size_gb * _GIB, room)
     if size < _MINIMUM_GB * _GIB:
         raise EngineError(
-            f"{image.parent} has no {_MINIMUM_GB} GB to spare: free some, or move the state directory"
+            f"{image.parent} has no {_MINIMUM_GB} GB to spare: free some, or choose another folder"
         )
     new = image.with_suffix(".new")
     with new.open("wb") as file:

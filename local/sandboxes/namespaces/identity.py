@@ -1,23 +1,32 @@
 """Who a jail is: its user namespace, made beforehand and entered last, and what it may still do there."""
 
+import ipaddress
 import os
+from pathlib import Path
 
 from local.sandboxes.namespaces import syscalls
 from local.sandboxes.rootfs import FIRST_UID
 
 _IDS = 65_536
+_FIRST_OWNER = 2_100_000_000
+_ADDRESSES = 1 << 22
 
 
-def make_user_namespace(proc: str) -> int:
+def make_user_namespace(proc: str, owner: int) -> int:
     """Return a descriptor of a new user namespace that nobody is in yet; its root is `FIRST_UID` outside.
 
-    `proc` is a proc file system of the caller's own process namespace.
+    `proc` is a proc file system of the caller's own process namespace, `owner` the host id that the
+    kernel charges with what it counts for each user: inotify instances, queued signals and the like.
+    Were it one for all, a sandbox that uses these up would take them from the others and from the host.
     """
     made, making = os.pipe()
     finish, finished = os.pipe()
     holder = os.fork()
     if holder == 0:
         try:
+            # With its capabilities kept: some hosts give a namespace made without them no power.
+            syscalls.prctl(syscalls.PR_SET_SECUREBITS, syscalls.SECBIT_NO_SETUID_FIXUP)
+            os.setresuid(owner, owner, owner)
             syscalls.unshare(syscalls.CLONE_NEWUSER)
             os.write(making, b".")
             os.close(finished)
@@ -28,13 +37,17 @@ def make_user_namespace(proc: str) -> int:
     os.read(made, 1)
     try:
         for kind in ("uid", "gid"):
-            with open(f"{proc}/{holder}/{kind}_map", "w") as file:
-                file.write(f"0 {FIRST_UID} {_IDS}")
+            Path(proc, str(holder), f"{kind}_map").write_text(f"0 {FIRST_UID} {_IDS}")
         return os.open(f"{proc}/{holder}/ns/user", os.O_RDONLY)
     finally:
         for pipe_end in (made, finish, finished):
             os.close(pipe_end)
         os.waitpid(holder, 0)
+
+
+def owner_of(address: str) -> int:
+    """Return the host id that owns the sandbox with this address: nobody else's while it lives."""
+    return _FIRST_OWNER + int(ipaddress.IPv4Address(address)) % _ADDRESSES
 
 
 def become_root_of(namespace: int, capabilities: frozenset[int]) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from local.sandboxes.engine import Limits
-from local.sandboxes.envd.confine import ENVD_CAPABILITIES, Confinement
+from local.sandboxes.envd.confine import ENVD_CAPABILITIES, ENVD_OOM_SCORE, Confinement
 from local.sandboxes.namespaces import btrfs, syscalls
 from local.sandboxes.namespaces.cgroups import Cgroup, find_cgroup
-from local.sandboxes.namespaces.identity import become_root_of, make_user_namespace
+from local.sandboxes.namespaces.identity import become_root_of, make_user_namespace, owner_of
 from local.sandboxes.namespaces.link import connect_namespace
 from local.sandboxes.namespaces.mounts import enter_root, stage_file_systems
 from local.sandboxes.namespaces.netlink import Netlink
@@ -58,6 +58,8 @@ def _prepare(plan: Plan, cgroup: Cgroup) -> int:
     cgroup.create()
     cgroup.limit(plan.limits)
     cgroup.join()
+    # Set while it may: nothing in the sandbox can get below it, so the host loses a sandbox first.
+    Path("/proc/self/oom_score_adj").write_text(str(ENVD_OOM_SCORE))
     _make_disk(plan)
     host = Netlink()
     syscalls.unshare(
@@ -71,7 +73,7 @@ def _prepare(plan: Plan, cgroup: Cgroup) -> int:
     host.close()
     socket.sethostname("sandbox")
     stage_file_systems(plan.stage, cgroup, plan.resolv_conf)
-    return make_user_namespace("proc")
+    return make_user_namespace("proc", owner_of(plan.address))
 
 
 def _make_disk(plan: Plan) -> None:

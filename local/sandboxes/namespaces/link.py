@@ -10,7 +10,7 @@ from local.sandboxes.namespaces.plans import Plan
 _SETTINGS = {
     "ipv6/conf/all/disable_ipv6": "1",
     "ipv6/conf/default/disable_ipv6": "1",
-    "ipv4/ip_unprivileged_port_start": "0",  # A server on port 80 needs no privilege where nobody can connect.
+    "ipv4/ip_unprivileged_port_start": "0",  # Nobody can connect, so a low port needs no privilege.
 }
 
 

@@ -22,11 +22,12 @@ _INERT = MS_NOSUID | MS_NODEV | MS_NOEXEC
 _MOVED = ("proc", "dev", "sys", "run")
 _TTY_GROUP = 5
 _SHM_MB = 512
+_MAX_FILES = 16_384  # In each file system in memory, where every file costs the kernel a kilobyte.
 
 # What runtimes for containers hide by custom, and what tells of the host's disks and boot.
 _HIDDEN_FILES = (
-    "cmdline", "config.gz", "diskstats", "iomem", "ioports", "kallsyms", "kcore", "key-users", "keys", "kmsg",
-    "kpagecgroup", "kpagecount", "kpageflags", "latency_stats", "mdstat", "modules", "partitions", "sched_debug",
+    "cmdline", "config.gz", "diskstats", "iomem", "ioports", "kallsyms", "kcore", "key-users", "keys",
+    "kmsg", "kpagecgroup", "kpagecount", "kpageflags", "latency_stats", "mdstat", "modules", "partitions", "sched_debug",
     "slabinfo", "sysrq-trigger", "timer_list", "timer_stats", "vmallocinfo",
 )  # fmt: skip
 _HIDDEN_FOLDERS = ("acpi", "asound", "driver", "scsi", "tty")
@@ -41,13 +42,13 @@ _DEVICES = {
     "tty": (5, 0),
 }
 _DEVICE_LINKS = {
-    "fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2",
-    "ptmx": "pts/ptmx",
+    "fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2", "ptmx": "pts/ptmx",
 }  # fmt: skip
 
 
 def stage_file_systems(stage: str, cgroup: Cgroup, resolv_conf: str) -> None:
-    """Prepare all of a sandbox's file systems but its root on the folder `stage`, in a new mount namespace."""
+    """Prepare a sandbox's file systems but its root on the folder `stage`, in a new mount namespace."""
     syscalls.mount("", "/", flags=MS_REC | MS_PRIVATE)
     syscalls.mount("stage", stage, "tmpfs", _INERT, "size=1m,mode=711")
     os.chdir(stage)
@@ -56,7 +57,9 @@ def stage_file_systems(stage: str, cgroup: Cgroup, resolv_conf: str) -> None:
     _stage_dev()
     _stage_proc()
     _stage_sys(cgroup)
-    syscalls.mount("run", "run", "tmpfs", MS_NOSUID | MS_NODEV, _owned("size=64m,mode=755"))
+    syscalls.mount(
+        "run", "run", "tmpfs", MS_NOSUID | MS_NODEV, _owned(f"size=64m,nr_inodes={_MAX_FILES},mode=755")
+    )
     Path("run/resolv.conf").write_text(resolv_conf)
 
 
@@ -105,11 +108,13 @@ def _stage_dev() -> None:
         Path("dev", name).mkdir()
     options = f"newinstance,ptmxmode=0666,mode=0620,gid={FIRST_UID + _TTY_GROUP}"
     syscalls.mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, options)
-    syscalls.mount("shm", "dev/shm", "tmpfs", _INERT, _owned(f"size={_SHM_MB}m,mode=1777"))
+    syscalls.mount(
+        "shm", "dev/shm", "tmpfs", _INERT, _owned(f"size={_SHM_MB}m,nr_inodes={_MAX_FILES},mode=1777")
+    )
 
 
 def _stage_sys(cgroup: Cgroup) -> None:
-    """Show no devices and no kernel knobs, but the own limits: Node.js and the JVM size their heaps by them."""
+    """Show no devices or kernel knobs, but its limits: Node.js and the JVM size their heaps by them."""
     syscalls.mount("sys", "sys", "tmpfs", _INERT, _owned("size=64k,mode=755"))
     for kind, options, name in cgroup.bind_mounts():
         (target := Path("sys/fs/cgroup", name)).mkdir(parents=True)

@@ -6,6 +6,7 @@ import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from local.sandboxes.engine import EngineError, NetworkPolicy
 from local.sandboxes.namespaces import instances
@@ -68,11 +69,7 @@ async def open_network(settings: EngineSettings) -> Network:
 
 async def remove_network(names: Names) -> None:
     """Remove what `open_network` and jails made, but for the instance's slice. Safe to call again."""
-    route = Netlink()
-    for link in Path("/sys/class/net").glob(f"{names.veth}*"):
-        with contextlib.suppress(OSError):  # The kernel may be removing it already.
-            route.delete_link(link.name)
-    route.close()
+    _remove_links(names.veth)
     await remove_table(names.table)
     if subnet := instances.slice_of(names.instance):
         _remove_from_loopback(relay_address(subnet))
@@ -93,6 +90,14 @@ def host_nameservers() -> tuple[str, ...]:
     raise EngineError("the host names no IPv4 name server but its own loopback: set `nameservers`")
 
 
+def _remove_links(prefix: str) -> None:
+    route = Netlink()
+    for link in Path("/sys/class/net").glob(f"{prefix}*"):
+        with contextlib.suppress(OSError):  # The kernel may be removing it already.
+            route.delete_link(link.name)
+    route.close()
+
+
 def _add_to_loopback(address: str) -> None:
     # On lo, as a dummy interface needs a kernel module that not every host has.
     route = Netlink()
@@ -110,7 +115,12 @@ def _remove_from_loopback(address: str) -> None:
 
 def _mtu() -> int:
     """Return the packet size of the way out: with a larger one, hosts that drop ICMP stall connections."""
-    command = ["ip", "-json", "-4", "route", "show", "default"]
-    routes = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout or "[]")
-    sizes = [int(Path("/sys/class/net", route["dev"], "mtu").read_text()) for route in routes]
-    return min(sizes, default=1500)
+    ways = {route["dev"] for route in _ip("-4", "route", "show", "default")}
+    # Not from /sys/class/net, which belongs to the network namespace that mounted it.
+    return min((link["mtu"] for link in _ip("link", "show") if link["ifname"] in ways), default=1500)
+
+
+def _ip(*arguments: str) -> list[dict[str, Any]]:
+    told = subprocess.run(["ip", "-json", *arguments], check=True, capture_output=True, text=True)
+    listed: list[dict[str, Any]] = json.loads(told.stdout or "[]")
+    return listed

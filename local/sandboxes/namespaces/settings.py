@@ -11,6 +11,9 @@ from local.sandboxes.rootfs import RootFilesystem
 RUN = Path("/run")
 """Where sockets go: the path of one may have 107 bytes, and a state directory can be anywhere."""
 
+ADDRESS_RANGE = ipaddress.IPv4Network("100.64.0.0/10")
+"""Where instances find a slice: the range for carrier-grade NAT, which neither homes nor clouds use inside."""
+
 
 @dataclass(frozen=True)
 class Names:
@@ -65,7 +68,7 @@ class EngineSettings:
     limits: Limits = field(default_factory=Limits)
     """What pooled jails are prepared with; a sandbox with other limits gets them when it is claimed."""
     disk_gb: int = 40
-    address_range: ipaddress.IPv4Network = ipaddress.IPv4Network("100.64.0.0/10")
+    address_range: ipaddress.IPv4Network = ADDRESS_RANGE
     relay_port: int | None = None
     """The one TCP port of the host that sandboxes reach, on `Network.relay_address`."""
     nameservers: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -30,9 +31,11 @@ PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_SECCOMP = 22
 PR_CAPBSET_DROP = 24
+PR_SET_SECUREBITS = 28
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
+SECBIT_NO_SETUID_FIXUP = 4
 _SECCOMP_MODE_FILTER = 2
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 
@@ -73,13 +76,13 @@ def setns(fd: int, kind: int) -> None:
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
-    """Mount; arguments as in mount(2)."""
+    """Attach a file system, as the manual page of its name in section 2 says."""
     arguments = (source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode())
     _check(_libc.mount(*arguments), f"mount {kind} on {target}")
 
 
 def unmount(target: str, flags: int = 0) -> None:
-    """Unmount; arguments as in umount2(2)."""
+    """Do what umount2(2) does."""
     _check(_libc.umount2(target.encode(), flags), f"unmount {target}")
 
 
@@ -90,7 +93,7 @@ def pivot_root(new_root: str, put_old: str) -> None:
 
 
 def prctl(option: int, argument: int = 0) -> None:
-    """Set something of this process; arguments as in prctl(2)."""
+    """Set something of this thread or process, as the manual page in section 2 says."""
     zero = ctypes.c_ulong(0)
     _check(_libc.prctl(option, ctypes.c_ulong(argument), zero, zero, zero), f"prctl {option}")
 
@@ -106,8 +109,8 @@ def install_seccomp(program: bytes) -> None:
 
 
 def drop_bounding_capabilities(kept: frozenset[int]) -> None:
-    """Put all capabilities but `kept` out of reach of this process and its children, whatever they execute."""
-    last = int(_read("/proc/sys/kernel/cap_last_cap"))
+    """Put all capabilities but `kept` out of reach of this process and whatever it will execute."""
+    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
     for capability in set(range(last + 1)) - kept:
         prctl(PR_CAPBSET_DROP, capability)
 
@@ -123,8 +126,3 @@ def limit_capabilities(kept: frozenset[int]) -> None:
     zero = ctypes.c_ulong(0)
     clear = ctypes.c_ulong(_PR_CAP_AMBIENT_CLEAR_ALL)
     _check(_libc.prctl(PR_CAP_AMBIENT, clear, zero, zero, zero), "clear ambient capabilities")
-
-
-def _read(path: str) -> str:
-    with open(path) as file:
-        return file.read()

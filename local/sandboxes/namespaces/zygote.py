@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import dataclass
 from typing import NoReturn
 
 from local.sandboxes.namespaces import syscalls
@@ -20,49 +21,55 @@ from local.sandboxes.namespaces.seccomp import agent_filters
 STARTED = b"started"
 
 
-def main(server_fd: int, serve_name: str) -> NoReturn:
-    """Serve the server at the other end of `server_fd` until it goes away.
+@dataclass(frozen=True)
+class Zygote:
+    """The process's two lasting sockets and what every jail gets."""
 
-    Each message is a plan with two descriptors: the jail's end of its control socket and the
-    listening socket of its envd. The answer is the jail's pid with its pidfd.
-    """
+    server: socket.socket
+    own_namespace: int
+    serve: Serve
+    filters: tuple[bytes, ...]
+
+    def run(self) -> NoReturn:
+        """Fork a jail for each message until the server goes away.
+
+        A message is a plan with two descriptors: the jail's end of its control socket and the
+        listening socket of its envd. The answer is the jail's pid with its pidfd.
+        """
+        self.server.send(STARTED)
+        while True:
+            message, fds, _, _ = socket.recv_fds(self.server, MAX_MESSAGE, 2)
+            if not message:
+                sys.exit(0)
+            pid = self._fork(Plan.load(message), fds)
+            pidfd = os.pidfd_open(pid)
+            socket.send_fds(self.server, [str(pid).encode()], [pidfd])
+            for fd in (*fds, pidfd):
+                os.close(fd)
+
+    def _fork(self, plan: Plan, fds: list[int]) -> int:
+        # Without going back first, the kernel refuses to make the next process namespace.
+        syscalls.setns(self.own_namespace, syscalls.CLONE_NEWPID)
+        syscalls.unshare(syscalls.CLONE_NEWPID)
+        pid = os.fork()
+        if pid == 0:
+            control, listener = (socket.socket(fileno=fd) for fd in fds)
+            run_jail(plan, control, listener, self.serve, self.filters)
+        return pid
+
+
+def main(server_fd: int, serve_name: str) -> NoReturn:
+    """Serve the server at the other end of `server_fd`; jails run `serve_name`, as `module:function`."""
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-    module, function = serve_name.split(":")
-    serve: Serve = getattr(importlib.import_module(module), function)
-    filters = agent_filters()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # The kernel buries jails; the server watches their pidfds.
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the server, which decides.
+    module, function = serve_name.split(":")
+    serve: Serve = getattr(importlib.import_module(module), function)
     own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
-    server = socket.socket(fileno=server_fd)
+    zygote = Zygote(socket.socket(fileno=server_fd), own_namespace, serve, agent_filters())
     gc.collect()
     gc.freeze()  # Objects out of the collector's sight leave their pages shared with every jail.
-    server.send(STARTED)
-    while True:
-        message, fds, _, _ = socket.recv_fds(server, MAX_MESSAGE, 2)
-        if not message:
-            sys.exit(0)
-        _fork_jail(server, own_namespace, Plan.load(message), fds, serve, filters)
-
-
-def _fork_jail(
-    server: socket.socket,
-    namespace: int,
-    plan: Plan,
-    fds: list[int],
-    serve: Serve,
-    filters: tuple[bytes, ...],
-) -> None:
-    # Without going back first, the kernel refuses to make the next process namespace.
-    syscalls.setns(namespace, syscalls.CLONE_NEWPID)
-    syscalls.unshare(syscalls.CLONE_NEWPID)
-    pid = os.fork()
-    if pid == 0:
-        control, listener = (socket.socket(fileno=fd) for fd in fds)
-        run_jail(plan, control, listener, serve, filters)
-    pidfd = os.pidfd_open(pid)
-    socket.send_fds(server, [str(pid).encode()], [pidfd])
-    for fd in (*fds, pidfd):
-        os.close(fd)
+    zygote.run()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,49 @@
+"""Reads, writes and removes control groups in either version's file system."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from local.sandboxes.engine import EngineError
+
+_FREEZE_SECONDS = 5.0
+
+
+def wait_until_frozen(done: Callable[[], bool]) -> None:
+    """Wait for `done`. Raises `EngineError` when a process does not stop."""
+    deadline = time.monotonic() + _FREEZE_SECONDS
+    while not done():
+        if time.monotonic() > deadline:
+            raise EngineError("the sandbox's processes could not be frozen: one is stuck in the kernel")
+        time.sleep(0.0005)
+
+
+def members_of(directory: Path) -> list[int]:
+    """Return the processes of a group and those below."""
+    return [int(pid) for path in directory.rglob("cgroup.procs") for pid in path.read_text().split()]
+
+
+def count_of(directory: Path) -> int:
+    """Return the number of a group and those below."""
+    return len(list(directory.rglob("cgroup.procs")))
+
+
+def remove_tree(directory: Path) -> None:
+    """Remove a group and those below, if it is there."""
+    with contextlib.suppress(FileNotFoundError):
+        for child in directory.iterdir():
+            if child.is_dir():
+                remove_tree(child)
+        directory.rmdir()
+
+
+def read_table(path: Path) -> dict[str, int]:
+    """Read a file of names with numbers."""
+    lines = (line.split() for line in path.read_text().splitlines())
+    return {name: int(value) for name, value in lines}
+
+
+def write(path: Path, value: str | int) -> None:
+    """Write a value to a file of a group."""
+    path.write_text(str(value))
