@@ -17,6 +17,9 @@ SUDO_CAPABILITIES = frozenset(
 ENVD_CAPABILITIES = SUDO_CAPABILITIES | {_SETPCAP}
 """What envd itself keeps: to act as any user of the sandbox, and to take capabilities from its children."""
 
+ENVD_OOM_SCORE = 500
+"""Above 0, so that a host out of memory loses a sandbox before anything of its own."""
+
 AGENT_OOM_SCORE = 600
 """Higher than envd's, so that a sandbox out of memory loses the agent and envd lives to tell."""
 

@@ -65,7 +65,7 @@ def find_cgroup(name: str) -> Cgroup:
         return cgroup_v2.CgroupV2(v2 / name)
     raise EngineError(
         f"this host offers neither the cgroup v2 controllers {', '.join(cgroup_v2.CONTROLLERS)} "
-        f"nor the v1 controllers {', '.join(cgroup_v1.CONTROLLERS)}: boot it with cgroup v2, or run on a virtual machine"
+        f"nor the v1 controllers {', '.join(cgroup_v1.CONTROLLERS)}: boot it with v2"
     )
 
 

@@ -81,7 +81,7 @@ class Disk:
 
 
 def open_disk(state_dir: Path, mount: Path, size_gb: int) -> Disk:
-    """Mount the disk that `state_dir` keeps, made on first use, and delete the sandboxes a crash left on it."""
+    """Mount the disk that `state_dir` keeps, made on first use; sandboxes that a crash left go."""
     image = state_dir / "disk.btrfs"
     if not image.exists():
         _make_image(image, size_gb)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from local.sandboxes.engine import EngineError, NetworkPolicy
 
 # This network, private, carrier-grade NAT (sandboxes themselves), loopback, link-local (cloud
-# metadata), multicast and reserved. The documentation ranges are left open: some hosts have their registry mirrors there.
+# metadata), multicast and reserved. The documentation ranges are left open: some hosts
+# have their package mirrors there.
 _UNREACHABLE = (
     "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
     "192.168.0.0/16", "224.0.0.0/3",

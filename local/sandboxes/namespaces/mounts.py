@@ -27,8 +27,8 @@ _MAX_FILES = 16_384  # In each file system in memory, where every file costs the
 # What runtimes for containers hide by custom, and what tells of the host's disks and boot.
 _HIDDEN_FILES = (
     "cmdline", "config.gz", "diskstats", "iomem", "ioports", "kallsyms", "kcore", "key-users", "keys",
-    "kmsg", "kpagecgroup", "kpagecount", "kpageflags", "latency_stats", "mdstat", "modules", "partitions", "sched_debug",
-    "slabinfo", "sysrq-trigger", "timer_list", "timer_stats", "vmallocinfo",
+    "kmsg", "kpagecgroup", "kpagecount", "kpageflags", "latency_stats", "mdstat", "modules", "partitions",
+    "sched_debug", "slabinfo", "sysrq-trigger", "timer_list", "timer_stats", "vmallocinfo",
 )  # fmt: skip
 _HIDDEN_FOLDERS = ("acpi", "asound", "driver", "scsi", "tty")
 _READ_ONLY_FOLDERS = ("bus", "fs", "irq", "sys")

@@ -12,7 +12,7 @@ RUN = Path("/run")
 """Where sockets go: the path of one may have 107 bytes, and a state directory can be anywhere."""
 
 ADDRESS_RANGE = ipaddress.IPv4Network("100.64.0.0/10")
-"""Where instances find a slice: the range for carrier-grade NAT, which neither homes nor clouds use inside."""
+"""Where instances find a slice: the range for carrier-grade NAT, which few networks use inside."""
 
 
 @dataclass(frozen=True)
