@@ -17,6 +17,8 @@ const scripts = {
     const { tool, input } = JSON.parse(words);
     return results.length ? say(JSON.stringify(results.at(-1))) : call(tool, input);
   },
+  // Says the words.
+  say: (words) => say(words),
   // Never comes to an end.
   forever: () => call("list_files", { path: "." }),
 };
@@ -39,7 +41,7 @@ function reply(request, body) {
   if (request.method !== "POST" || request.url !== "/v1/messages") return refusal(404, "not_found_error", request.url);
   const key = request.headers.authorization ?? request.headers["x-api-key"];
   if (!key) return refusal(401, "authentication_error", "no API key was sent");
-  const missing = ["model", "max_tokens", "system", "tools", "messages"].filter((name) => !body[name]);
+  const missing = ["model", "max_tokens", "system", "messages"].filter((name) => !body[name]);
   if (missing.length) return refusal(400, "invalid_request_error", `missing: ${missing.join(", ")}`);
   const [word, ...words] = body.messages[0].content.trim().split(" ");
   const script = scripts[word];

@@ -4,12 +4,13 @@ import { spawn } from "node:child_process";
 const FORKING_MILLISECONDS = 10_000;
 const CHILD_SECONDS = "30";
 const AT_ONCE = 50;
+const ENOUGH_REFUSALS = 1000;
 
-/** Starts sleeping children for ten seconds, each of which ends by itself after thirty. */
+/** Starts children until a thousand were refused, or for ten seconds; each ends by itself after thirty. */
 export async function forks() {
   const end = Date.now() + FORKING_MILLISECONDS;
   const count = { started: 0, refused: 0 };
-  while (Date.now() < end) {
+  while (Date.now() < end && count.refused < ENOUGH_REFUSALS) {
     await Promise.all(Array.from({ length: AT_ONCE }, () => fork(count)));
   }
   console.log(`started ${count.started}, refused ${count.refused}`);

@@ -15,8 +15,8 @@ from cast.selection import select_files
 NAMES = st.sampled_from(["a", "b", "c.log", "d.txt", "build", "keep.log", "x y", "ü"])
 PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
 SHAPES = (
-    "*.log", "build", "a", "b", "*", "?", "[ab]", "[!ab]", "[^a-c]", "[[:alpha:]]", "[]a]", "[b-]", "**", "***",
-    "a**", "keep.log", "x y", "x\\ y", "a/b", "[a/b]", "a[/]b", "[\\a]", "??",
+    "*.log", "build", "a", "b", "*", "?", "[ab]", "[!ab]", "[^a-c]", "[[:alpha:]]", "[]a]", "[b-]", "**",
+    "***", "a**", "keep.log", "x y", "x\\ y", "a/b", "[a/b]", "a[/]b", "[\\a]", "??",
 )  # fmt: skip
 PATTERNS = st.one_of(
     PATHS,

@@ -1,0 +1,58 @@
+"""What every example and template must have, before it is ever run."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from cast.manifest import read_manifest
+from cast.selection import select_files
+
+REPOSITORY = Path(__file__).parents[2]
+EXAMPLES = sorted(path.parent for path in (REPOSITORY / "examples").glob("*/castari.json"))
+
+
+@pytest.fixture(params=EXAMPLES, ids=lambda folder: folder.name)
+def example(request: pytest.FixtureRequest) -> Path:
+    folder: Path = request.param
+    return folder
+
+
+def test_the_three_examples_are_there() -> None:
+    assert [folder.name for folder in EXAMPLES] == ["coding-agent", "hello", "misbehaving"]
+
+
+def test_each_can_be_packed_as_it_is(example: Path) -> None:
+    manifest = read_manifest(example)
+    assert manifest.slug == example.name
+    packed = {path.as_posix() for path in select_files(example).files}
+    assert {"castari.json", "package.json", "README.md", "CLAUDE.md", manifest.entrypoint} <= packed
+
+
+def test_each_with_dependencies_has_a_lock_file_that_names_no_registry(example: Path) -> None:
+    package = json.loads((example / "package.json").read_text())
+    wanted = package.get("dependencies", {}) | package.get("devDependencies", {})
+    lock = example / "package-lock.json"
+    assert lock.exists() == bool(wanted)
+    if wanted:
+        content = json.loads(lock.read_text())
+        entries = {name: entry for name, entry in content["packages"].items() if name}
+        assert all("resolved" not in entry and "integrity" in entry for entry in entries.values())
+        root = content["packages"][""]
+        assert root.get("dependencies", {}) | root.get("devDependencies", {}) == wanted
+
+
+def test_each_readme_says_how_to_deploy_and_invoke_it(example: Path) -> None:
+    readme = (example / "README.md").read_text()
+    assert "cast deploy" in readme
+    assert f"cast invoke {example.name} " in readme
+
+
+def test_the_misbehaving_agents_readme_lists_every_prompt_and_no_other() -> None:
+    folder = REPOSITORY / "examples/misbehaving"
+    source = (folder / "src/index.js").read_text()
+    body = source.partition("const deeds = {")[2].partition("\n};")[0]
+    deeds = set(re.findall(r"^  (\w+)[:,]", body, re.MULTILINE))
+    rows = re.findall(r"^\| (`.*?) \|", (folder / "README.md").read_text(), re.MULTILINE)
+    assert {prompt.split()[0] for row in rows for prompt in re.findall(r"`(.*?)`", row)} == deeds
