@@ -113,6 +113,8 @@ class Gateway:
             },
             "isBase64Encoded": body is not None and not text,
         }
+        if slug := re.match(r"/api/v1/agents/([^/]+)/", path):
+            event["pathParameters"] = {"slug": slug[1]}
         if query:
             event["queryStringParameters"] = {name: str(value) for name, value in query.items()}
         if body is not None:

@@ -72,7 +72,9 @@ def test_a_bad_field_is_named(api: Gateway, body: dict[str, Any], field: str) ->
     assert set(error) == {"loc", "msg", "type"}
 
 
-@pytest.mark.parametrize("body", [b"{", b'{"name": NaN}', b"[" * 100_000, b'"text"', b"[]", b"null", b""])
+@pytest.mark.parametrize(
+    "body", [b"{", b'{"name": NaN}', b"[" * 100_000, b'"text"', b"[]", b"null", b"", b'{"name": "\\ud800"}']
+)
 def test_a_body_that_is_no_json_object_is_refused(api: Gateway, body: bytes) -> None:
     reply = api.send("POST", "/agents", body, "application/json")
     assert reply.status == 422

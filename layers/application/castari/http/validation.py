@@ -13,9 +13,12 @@ _VALUE_ERROR = "Value error, "
 def parse_json(text: str) -> Any:  # noqa: ANN401 - JSON holds anything
     """Return the value of a JSON text. Raises `Unprocessable`, also for what is JSON only to Python."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant)
+        if "\\u" in text:  # may be half of a character, which nothing behind us can store
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise Unprocessable(f"is not JSON: {error}", kind="json_invalid") from error
+    return value
 
 
 def check_form(event: Event) -> None:

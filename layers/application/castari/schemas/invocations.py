@@ -53,11 +53,11 @@ class InvocationResponse(Response):
     finished_at: AwareDatetime | None
 
     @classmethod
-    def of_invocation(cls, invocation: Invocation, response: str | None) -> Self:
-        """Return the public shape of an invocation; `response` is its answer, wherever that is kept."""
+    def of_invocation(cls, invocation: Invocation) -> Self:
+        """Return the public shape of an invocation that holds its answer."""
         return cls.of(
             invocation,
-            response_content=response,
+            response_content=invocation.response,
             total_cost_usd=invocation.cost_micro_dollars / MICRO_DOLLARS,
             duration_ms=invocation.duration_milliseconds,
         )

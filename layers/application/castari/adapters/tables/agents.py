@@ -1,5 +1,6 @@
 """The agents table: one row per agent, keyed by user and slug."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 NOT_FOUND = "Agent not found"
+_SLUG = re.compile(r"[a-z0-9-]{1,63}")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class AgentsTable:
 
     def get(self, user_id: str, slug: str) -> Agent:
         """Read one agent, strongly consistent. Raises `NotFound`."""
+        if not _SLUG.fullmatch(slug):  # DynamoDB takes no key over 1 KiB
+            raise NotFound(NOT_FOUND)
         with aws_errors("DynamoDB"):
             found = self.client.get_item(
                 TableName=self.name, Key=key(user_id=user_id, slug=slug), ConsistentRead=True
