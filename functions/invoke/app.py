@@ -70,7 +70,7 @@ def _answer(invocation: Invocation) -> Answer:
         accepted = InvocationAccepted.of(invocation).model_dump(mode="json")
         return answer(202, accepted, {"Location": location})
     answered = bootstrap.invocations().with_answer(invocation)
-    body = InvocationResponse.of_invocation(answered, answered.response).model_dump(mode="json")
+    body = InvocationResponse.of_invocation(answered).model_dump(mode="json")
     if invocation.status not in _ANSWERS:
         return answer(200, body)
     status, detail = _ANSWERS[invocation.status]
