@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-STATE = Path(__file__).parent.parent / ".local"
+from local.sandboxes.rootfs import CACHE
+
 _BINARY = "os-*/usr/local/lib/node_modules/node-linux-*/bin/node"
 
 
@@ -10,9 +11,9 @@ class NodeMissing(Exception):
     """No root filesystem has been built yet."""
 
 
-def sandbox_node(state: Path = STATE) -> Path:
-    """Return the binary of the newest root filesystem built below `state`. Raises `NodeMissing`."""
-    found = sorted(state.glob(f"sandboxes/**/{_BINARY}"), key=lambda path: path.stat().st_mtime)
+def sandbox_node(cache: Path = CACHE) -> Path:
+    """Return the binary of the newest root filesystem in `cache`. Raises `NodeMissing`."""
+    found = sorted(cache.glob(_BINARY), key=lambda path: path.stat().st_mtime)
     if not found:
         raise NodeMissing("no root filesystem is built: run `make up` once, as root")
     return found[-1]

@@ -64,8 +64,6 @@ def _started(engine: str, instance: str, pool: int, key_file: Path, log: IO[str]
         "--max-sandboxes": "300",
     }
     command = [sys.executable, "-m", "local.sandboxes", *(word for pair in options.items() for word in pair)]
-    if engine == "bare":
-        command.append("--no-isolation")
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
 
 

@@ -10,6 +10,8 @@ from bench.agents import pack
 from bench.billing import billed_milliseconds
 from bench.calls import up_to_start
 from bench.counting_proxy import Call
+from bench.leaks import surplus
+from local.sandboxes.namespaces.inventory import Inventory
 
 START = "POST /process.Process/Start"
 
@@ -49,3 +51,9 @@ def _files(bundle: bytes) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(bundle)) as archive:
         members = [(member.name, archive.extractfile(member)) for member in archive.getmembers()]
         return {name: content.read() for name, content in members if content}
+
+
+def test_fewer_of_one_thing_does_not_hide_more_of_another() -> None:
+    before = Inventory(5, 5, 5, 5, 1, 5, 5)
+    after = Inventory(3, 6, 5, 5, 1, 7, 5)
+    assert surplus(before, after) == 3
