@@ -15,7 +15,7 @@ SETTLE_SECONDS = 15.0
 
 @contextmanager
 def counted_leaks(server: SandboxServer, report: Report) -> Iterator[None]:
-    """Count `leaked_after_cycles`: what the server has more of after the block than before it, pool included."""
+    """Count `leaked_after_cycles`: what the server has more of after the block than before it."""
     before = _settled(server.instance)
     yield
     deadline = monotonic() + SETTLE_SECONDS
