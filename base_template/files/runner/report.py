@@ -15,18 +15,27 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_OOM_COUNTERS = (
+    "/sys/fs/cgroup/memory/memory.oom_control",
+    "/sys/fs/cgroup/memory.events",
+    "/proc/vmstat",
+)
+"""The sandbox's own control group, version 1 or 2, where one is shown; a virtual machine's whole kernel."""
+
 _HAND_IN_SECONDS = 0.7
 """The command is ended one second after the agent's own limit; the report must be stored before."""
 
 
 def oom_kills() -> int | None:
-    """Return how often this kernel has ended a process for memory, or None if it does not say."""
-    try:
-        with open("/proc/vmstat", "rb") as file:
-            counters = dict(line.split() for line in file)
-        return int(counters[b"oom_kill"])
-    except (OSError, ValueError, KeyError):
-        return None
+    """Return how often a process of this sandbox was ended for memory, or None if nothing says."""
+    for path in _OOM_COUNTERS:
+        try:
+            with open(path, "rb") as file:
+                counters = dict(line.split() for line in file)
+            return int(counters[b"oom_kill"])
+        except (OSError, ValueError, KeyError):
+            continue
+    return None
 
 
 def write_frame(kind: str, **fields: object) -> None:
