@@ -1,5 +1,7 @@
 """`cast` as its user runs it, against a platform on loopback, with a home folder of its own."""
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cast.main import app
-from tests.functional.cli.fake_platform import FakePlatform, running_platform
+from tests.functional.cli.fake_platform import FakePlatform, serving
 
 KEY = "cast_abcdefgh_0123456789"
 Cast = Callable[..., Result]
@@ -15,7 +17,8 @@ Cast = Callable[..., Result]
 
 @pytest.fixture
 def platform() -> Iterator[FakePlatform]:
-    with running_platform() as platform:
+    platform = FakePlatform()
+    with serving(platform) as platform.url:
         yield platform
 
 
@@ -46,6 +49,13 @@ def cast(stranger: Cast, platform: FakePlatform, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("CASTARI_API_URL", platform.url)
     monkeypatch.setenv("CASTARI_API_KEY", KEY)
     return stranger
+
+
+@pytest.fixture
+def environment(home: Path) -> dict[str, str]:
+    """The environment of a `cast` that runs as a process."""
+    paths = os.pathsep.join(path for path in sys.path if path)
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": paths, "TERM": "xterm-256color"}
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A platform that answers from a script and keeps what it was asked, over real HTTP."""
+"""A platform on loopback that answers from a script, or anything else that answers over real HTTP."""
 
 import json
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Protocol
 
 PREFIX = "/api/v1"
 
@@ -32,11 +32,17 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+class Platform(Protocol):
+    """Whatever answers requests."""
+
+    def answer(self, asked: Asked) -> Reply: ...
+
+
 class FakePlatform:
     """Each method and path has a list of replies; the last one stays. What has none answers 404."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self) -> None:
+        self.url = ""
         self.asked: list[Asked] = []
         self._replies: dict[tuple[str, str], list[Reply]] = {}
         self._lock = threading.Lock()
@@ -57,16 +63,15 @@ class FakePlatform:
 
 
 @contextmanager
-def running_platform() -> Iterator[FakePlatform]:
-    """Serve a fake platform on loopback for the length of the block."""
+def serving(platform: Platform) -> Iterator[str]:
+    """Serve a platform on loopback for the length of the block, at the URL given."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = False
-    platform = FakePlatform(f"http://127.0.0.1:{server.server_port}")
     server.platform = platform  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield platform
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()
@@ -78,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         path = self.path.removeprefix(PREFIX)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        platform: FakePlatform = self.server.platform  # type: ignore[attr-defined]
+        platform: Platform = self.server.platform  # type: ignore[attr-defined]
         self._send(platform.answer(Asked(self.command, path, headers, body)))
 
     def _send(self, reply: Reply) -> None:

@@ -17,10 +17,8 @@ CAST = (sys.executable, "-W", "error", "-m", "cast")
 
 
 @pytest.fixture
-def environment(platform: FakePlatform, home: Path) -> dict[str, str]:
-    paths = os.pathsep.join(path for path in sys.path if path)
-    known = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": paths, "TERM": "xterm-256color"}
-    return known | {"CASTARI_API_URL": platform.url, "CASTARI_API_KEY": KEY}
+def environment(platform: FakePlatform, environment: dict[str, str]) -> dict[str, str]:
+    return environment | {"CASTARI_API_URL": platform.url, "CASTARI_API_KEY": KEY}
 
 
 def in_terminal(
