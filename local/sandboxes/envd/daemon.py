@@ -57,6 +57,7 @@ async def _serve(listener: socket.socket, guest: Guest) -> None:
         partial(_handle, _routes(guest, ProcessService(guest, reaper))),
         handler_cancellation=True,
         access_log=None,
+        auto_decompress=False,
         max_line_size=MAX_LINE_BYTES,
     )
     await asyncio.get_running_loop().create_unix_server(server, sock=listener)

@@ -53,7 +53,13 @@ async def start(app: web.Application, host: str, port: int) -> tuple[web.AppRunn
     """Serve the application. Returns what stops it, and its URL: port 0 takes a free one."""
     # Streams end with their clients; a handler that must not be cut off shields its work.
     runner = web.AppRunner(
-        app, handler_cancellation=True, access_log=None, max_line_size=MAX_LINE_BYTES, shutdown_timeout=1.0
+        app,
+        handler_cancellation=True,
+        # Bodies are passed on as they came; no route of our own takes packed ones.
+        auto_decompress=False,
+        access_log=None,
+        max_line_size=MAX_LINE_BYTES,
+        shutdown_timeout=1.0,
     )
     await runner.setup()
     await web.TCPSite(runner, host, port).start()

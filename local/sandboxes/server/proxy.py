@@ -1,5 +1,6 @@
 """The way from a client to a sandbox's daemon: checked here, then passed on byte by byte."""
 
+import asyncio
 import re
 from collections.abc import Mapping
 
@@ -11,7 +12,7 @@ from local.sandboxes.server.access import same, signature_fits
 from local.sandboxes.server.errors import ApiError, UnreachableError
 from local.sandboxes.server.registry import Registry
 from local.sandboxes.server.sandbox import Sandbox
-from local.sandboxes.server.upstream import Body
+from local.sandboxes.server.upstream import Body, Upstream
 
 ID_HEADER = "E2b-Sandbox-Id"
 PORT_HEADER = "E2b-Sandbox-Port"
@@ -47,16 +48,27 @@ def is_for_envd(request: web.BaseRequest) -> bool:
 async def forward(registry: Registry, request: web.BaseRequest) -> web.StreamResponse:
     """Pass a request on to its sandbox. Raises `ApiError` if it may not, or the sandbox is gone."""
     sandbox = _find_sandbox(registry, request)
+    upstream = sandbox.upstream
     try:
-        async with sandbox.upstream.request(
-            request.method,
-            request.rel_url.raw_path_qs,
-            headers=_passed_on(request.headers),
-            data=await _body(request),
-        ) as answer:
-            return await _relay(request, answer)
-    except (aiohttp.ClientError, ConnectionError, TimeoutError, RuntimeError) as error:
+        with upstream.in_use():
+            return await _exchange(upstream, request)
+    except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
         raise _why_unreachable(registry, sandbox) from error
+    except asyncio.CancelledError:
+        # The sandbox's end cancels, and so does the client's.
+        if not upstream.closed:
+            raise
+        raise UnreachableError.gone(sandbox.sandbox_id) from None
+
+
+async def _exchange(upstream: Upstream, request: web.BaseRequest) -> web.StreamResponse:
+    async with upstream.request(
+        request.method,
+        request.rel_url.raw_path_qs,
+        headers=_passed_on(request.headers),
+        data=await _body(request),
+    ) as answer:
+        return await _relay(request, answer)
 
 
 def _find_sandbox(registry: Registry, request: web.BaseRequest) -> Sandbox:
@@ -109,10 +121,11 @@ async def _relay(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> we
         async for chunk in answer.content.iter_any():
             await response.write(chunk)
         await response.write_eof()
-    except (aiohttp.ClientError, ConnectionError):
+    except BaseException:
         # An end without the last chunk: nobody may take the half for the whole.
         if request.transport:
             request.transport.close()
+        raise
     return response
 
 

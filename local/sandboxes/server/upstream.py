@@ -1,9 +1,11 @@
 """The server's connections to one sandbox's daemon."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from multidict import CIMultiDict
@@ -19,6 +21,8 @@ class Upstream:
     """An HTTP client on the daemon's Unix socket, with connections that are kept."""
 
     def __init__(self, socket: Path) -> None:
+        self.closed = False
+        self._users: set[asyncio.Task[Any]] = set()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.UnixConnector(str(socket), limit=0),
             auto_decompress=False,
@@ -40,6 +44,20 @@ class Upstream:
         async with self.request("POST", "/init", data=json.dumps({"envVars": envs}).encode()) as response:
             response.raise_for_status()
 
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Let `close` cancel the running task while it is in the block."""
+        if (task := asyncio.current_task()) is None:
+            raise RuntimeError("an upstream is used by a task")
+        self._users.add(task)
+        try:
+            yield
+        finally:
+            self._users.discard(task)
+
     async def close(self) -> None:
-        """Drop every connection at once, also those in use."""
+        """Drop every connection at once, and cancel the tasks that wait for one."""
+        self.closed = True
+        for task in self._users:
+            task.cancel()
         await self._session.close()

@@ -1,0 +1,1 @@
+"""What E2B's SDKs, unmodified, see of the local sandbox server."""
