@@ -51,7 +51,7 @@ def get_agent(slug: Slug, as_json: AsJson = False) -> None:
 
 @app.command("create")
 def create_agent(
-    name: Annotated[str, typer.Argument(help="Its display name.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its display name.", show_default=False)],
     *,
     slug: Annotated[str | None, typer.Option("--slug", help="Made from the name when left out.")] = None,
     description: _Description = None,

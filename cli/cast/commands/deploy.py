@@ -21,7 +21,7 @@ _NOT_FOUND, _CONFLICT = 404, 409
 def deploy(
     slug: Annotated[
         str | None,
-        typer.Argument(metavar="[SLUG]", help="Instead of the one in castari.json.", show_default=False),
+        typer.Argument(metavar="SLUG", help="Instead of the one in castari.json.", show_default=False),
     ] = None,
     folder: Annotated[Path, typer.Option("--folder", metavar="DIR", help="The agent's folder.")] = Path(),
     timeout: Annotated[

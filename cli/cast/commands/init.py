@@ -22,7 +22,10 @@ _INSTALL = ("npm", "install", "--no-audit", "--no-fund")
 
 def init(
     name: Annotated[
-        str, typer.Argument(help="The agent's name; its folder is named alike.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="NAME", help="The agent's name; its folder is named alike.", show_default=False
+        ),
     ],
     template: Annotated[str, typer.Option("--template", "-t", help="What to begin with.")] = "default",
     install: Annotated[bool, typer.Option(help="Run `npm install` in the folder.")] = True,

@@ -35,7 +35,10 @@ def get_invocation(
     invocation_id: Annotated[str, typer.Argument(metavar="ID", help="inv_…", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
-    """Print the answer of an invocation, or why there is none; exit code 1 unless it completed."""
+    """Print the answer of an invocation.
+
+    Without one, say why; the exit code is 1 unless it completed.
+    """
     with Api(configuration.connection()) as api:
         report(api.get(agent_path(slug, "invocations", invocation_id)), slug, as_json=as_json)
 

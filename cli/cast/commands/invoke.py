@@ -20,7 +20,7 @@ def invoke(
     slug: Slug,
     prompt: Annotated[
         str | None,
-        typer.Argument(metavar="[PROMPT]", help="Read from stdin when left out.", show_default=False),
+        typer.Argument(metavar="PROMPT", help="Read from stdin when left out.", show_default=False),
     ] = None,
     *,
     file: Annotated[

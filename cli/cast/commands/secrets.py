@@ -38,7 +38,7 @@ def set_secret(
     key: _Key,
     value: Annotated[
         str | None,
-        typer.Argument(metavar="[VALUE]", help="Asked for without echo when left out.", show_default=False),
+        typer.Argument(metavar="VALUE", help="Asked for without echo when left out.", show_default=False),
     ] = None,
     value_stdin: Annotated[bool, typer.Option("--value-stdin", help="Read the value from stdin.")] = False,
 ) -> None:
