@@ -50,8 +50,8 @@ def owner_of(address: str) -> int:
     return _FIRST_OWNER + int(ipaddress.IPv4Address(address)) % _ADDRESSES
 
 
-def become_root_of(namespace: int, capabilities: frozenset[int]) -> None:
-    """Enter a user namespace for good, as its root with no more than `capabilities`.
+def become_root_of(namespace: int, capabilities: frozenset[int], filters: tuple[bytes, ...]) -> None:
+    """Enter a user namespace for good, as its root with no more than `capabilities` and under `filters`.
 
     All other namespaces stay owned by the host's, so that not even every capability in this
     one gives power over them.
@@ -61,6 +61,8 @@ def become_root_of(namespace: int, capabilities: frozenset[int]) -> None:
     os.setgroups([])
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
+    for program in filters:
+        syscalls.install_seccomp(program)
     syscalls.drop_bounding_capabilities(capabilities)
     syscalls.limit_capabilities(capabilities)
     # Nobody may look into envd, and it must not outlive the zygote: becoming root reset both.

@@ -93,10 +93,8 @@ def _enter(plan: Plan, claim: Claim, cgroup: Cgroup, namespace: int, filters: tu
     enter_root(claim.layers, plan.subvolume, set_uid=sudo)
     os.environ.clear()
     os.environ.update(claim.env)
-    if sudo:
-        for program in filters:
-            syscalls.install_seccomp(program)
-    become_root_of(namespace, ENVD_CAPABILITIES)
+    # With sudo, envd is under the filters itself: see `confine`.
+    become_root_of(namespace, ENVD_CAPABILITIES, filters if sudo else ())
 
 
 def _apply(limits: Limits, plan: Plan, cgroup: Cgroup) -> None:
