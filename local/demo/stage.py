@@ -88,14 +88,17 @@ class Stage:
             aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
         ).put_object(Bucket=self.environment["CASTARI_BUNDLE_BUCKET"], Key=key, Body=content)
 
-    def sandboxes(self) -> list[str]:
-        """Return the ids of all sandboxes that exist now."""
+    def sandboxes(self, **metadata: str) -> list[str]:
+        """Return the ids of all sandboxes that exist now and carry the metadata."""
         pages = Sandbox.list(
-            query=SandboxQuery(),
+            query=SandboxQuery(metadata=metadata),
             api_key=self.environment["E2B_API_KEY"],
             api_url=self.environment["E2B_API_URL"],
         )
-        return [each.sandbox_id for each in pages.next_items()]
+        found: list[str] = []
+        while pages.has_next:
+            found += [each.sandbox_id for each in pages.next_items()]
+        return found
 
 
 def expect(condition: bool, otherwise: str) -> None:

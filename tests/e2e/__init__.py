@@ -1,0 +1,1 @@
+"""Suites that need the real sandbox server, and some the whole platform."""

@@ -1,0 +1,62 @@
+"""Hundreds of invocations: each gets its own answer, and nothing stays behind."""
+
+import os
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from local.demo.stage import Stage, wait_until
+from local.places import REPOSITORY, Places
+from local.sandboxes.namespaces.inventory import take_inventory
+
+pytestmark = [pytest.mark.stack, pytest.mark.root, pytest.mark.timeout(600)]
+IN_A_ROW = 200
+AT_ONCE = 20
+
+
+def test_two_hundred_in_a_row_and_twenty_at_once_answer_their_own_nonce_and_leave_nothing(
+    stage: Stage, hello: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _settle(stage, hello)
+    before = _inventory(stage)
+
+    answers = {f"row-{n}": stage.invoke(hello, f"row-{n}") for n in range(IN_A_ROW)}
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        prompts = [f"once-{n}" for n in range(AT_ONCE)]
+        answers |= dict(zip(prompts, pool.map(lambda p: stage.invoke(hello, p), prompts), strict=True))
+
+    wrong = {p: a for p, a in answers.items() if a["response_content"] != f"Hello, {p}!\n"}
+    assert not wrong
+    sandboxes = Counter(answer["sandbox_id"] for answer in answers.values())
+    assert len(sandboxes) == IN_A_ROW + AT_ONCE, sandboxes.most_common(3)
+    _settle(stage, hello)
+    after = wait_until(lambda: (now := _inventory(stage)) == before and now, "what was made to be gone", 60)
+    with capsys.disabled():
+        print(f"\nbefore: {before}\nafter:  {after}")
+
+
+def _settle(stage: Stage, slug: str) -> None:
+    """Stop the agent, so that what is counted does not depend on warm sandboxes, then let it serve again."""
+    stage.http.delete(f"/agents/{slug}/sandbox").raise_for_status()
+    wait_until(lambda: not _own_sandboxes(stage, slug), f"{slug}'s sandboxes to be gone", 60)
+    stage.http.post(f"/agents/{slug}/deploy").raise_for_status()
+    wait_until(lambda: stage.get(f"/agents/{slug}")["status"] == "active", f"{slug} to serve again", 60)
+    wait_until(lambda: len(_own_sandboxes(stage, slug)) == 1, f"{slug}'s warm sandbox", 60)
+
+
+def _own_sandboxes(stage: Stage, slug: str) -> list[str]:
+    agent_id = stage.get(f"/agents/{slug}")["id"]
+    return stage.sandboxes(agent_id=agent_id)
+
+
+def _inventory(stage: Stage) -> dict[str, int]:
+    """Count by name what the stack's instance has on this host, and the files in its temporary folder."""
+    places = Places(Path(os.environ.get("CASTARI_LOCAL", REPOSITORY / ".local")))
+    counts = asdict(take_inventory(stage.environment["CASTARI_INSTANCE"]))
+    return counts | {
+        "sandboxes": len(stage.sandboxes()),
+        "temporary_files": sum(1 for _ in places.temporary.iterdir()),
+    }
