@@ -1,8 +1,11 @@
 """Bundles over HTTP: uploads, URLs to upload by, deploys."""
 
 import hashlib
-import urllib.error
+import io
+import re
+import tarfile
 import urllib.request
+import zipfile
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +20,25 @@ from castari.models import Agent
 from tests.functional.conftest import Account
 from tests.gateway import Reply, multipart
 
-TAR = b"\x1f\x8bnot really a tar, which the API never opens"
+
+def _tar(name: str = "castari.json", kind: bytes = tarfile.REGTYPE) -> bytes:
+    packed, entry, content = io.BytesIO(), tarfile.TarInfo(name), b"{}"
+    entry.type, entry.linkname, entry.size = kind, "target", len(content)
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        archive.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def _zip() -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("castari.json", "{}")
+    return packed.getvalue()
+
+
+TAR = _tar()
 FORM = "multipart/form-data; boundary=x"
-ZIP = b"PK\x03\x04nor really a zip"
+ZIP = _zip()
 
 
 @pytest.fixture
@@ -61,11 +80,34 @@ def test_an_upload_without_deploy_only_stages(poet: Account) -> None:
     assert _agent(poet).bundle_key == f"staged/{poet.user_id}/poet/{reply.json['source_hash']}.zip"
 
 
-@pytest.mark.parametrize("content", [b"", b"text", b"\x1f", b"\x00" * 100])
-def test_what_is_no_archive_is_refused(poet: Account, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"text",
+        b"\x1f",
+        b"\x00" * 100,
+        TAR[: len(TAR) // 2],
+        b"\x1f\x8b" + TAR[10:],
+        ZIP[: len(ZIP) // 2],
+        b"PK\x03\x04",
+    ],
+)
+def test_what_is_no_whole_archive_is_refused(poet: Account, content: bytes) -> None:
     reply = _upload(poet, content)
     assert reply.status == 422
     assert reply.json["detail"][0]["loc"] == ["body", "file"]
+    assert _agent(poet).status == "draft"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [_tar("../escape"), _tar("/etc/passwd"), _tar("link", tarfile.SYMTYPE), _tar("dev", tarfile.CHRTYPE)],
+)
+def test_a_hostile_archive_is_refused_by_the_name_of_its_entry(poet: Account, content: bytes) -> None:
+    reply = _upload(poet, content)
+    assert reply.status == 422
+    assert re.search("escape|passwd|link|dev", reply.json["detail"][0]["msg"])
     assert _agent(poet).status == "draft"
 
 

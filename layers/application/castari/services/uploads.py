@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from io import BytesIO
 from typing import NamedTuple
 
 from castari.adapters.bundle_bucket import CONTENT_TYPES, BundleBucket, BundleFormat, bundle_key
@@ -15,9 +16,8 @@ from castari.errors import CastariError, Conflict, TooLarge, Unprocessable
 from castari.ids import new_id
 from castari.messages import AgentKey, DeployBundle
 from castari.models import Agent
+from castari.services import archives
 from castari.settings import Limits
-
-_MAGIC: dict[bytes, BundleFormat] = {b"\x1f\x8b": "tar.gz", b"PK": "zip"}
 
 
 class UploadUrl(NamedTuple):
@@ -42,15 +42,15 @@ class Uploads:
     def upload(self, user_id: str, slug: str, content: bytes, *, auto_deploy: bool) -> tuple[Agent, str]:
         """Store a bundle and return the agent with the bundle's SHA-256.
 
-        Raises `NotFound`, `TooLarge`, and `Unprocessable` for what is neither tar.gz nor zip.
+        Raises `NotFound`, `TooLarge`, and `Unprocessable` for what is no archive that we would unpack.
         """
         if len(content) > self.limits.upload_bytes:
             raise TooLarge(
                 f"the bundle has {len(content)} bytes, at most {self.limits.upload_bytes} fit here:"
                 " store a larger one by POST …/upload-url"
             )
-        kind = _format(content)
         agent = self.table.get(user_id, slug)
+        kind = _checked_format(content)
         source_hash = hashlib.sha256(content).hexdigest()
         key = bundle_key(user_id, slug, source_hash, kind, deploy=auto_deploy)
         if not auto_deploy:
@@ -110,8 +110,11 @@ class Uploads:
             raise
 
 
-def _format(content: bytes) -> BundleFormat:
-    for magic, kind in _MAGIC.items():
-        if content.startswith(magic):
-            return kind
-    raise Unprocessable("is neither a tar.gz nor a zip archive", field=("body", "file"))
+def _checked_format(content: bytes) -> BundleFormat:
+    """Refuse an archive that could not be deployed; what castari.json says is left to the deploy to judge."""
+    try:
+        archives.check(BytesIO(content))
+    except Unprocessable as error:
+        if error.field == ("file",):
+            raise Unprocessable(str(error), field=("body", "file"), kind=error.kind) from error
+    return "zip" if content.startswith(b"PK") else "tar.gz"
