@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import time
 
-from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector, web
 from yarl import URL
 
 _HOP_HEADERS = frozenset({"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade"})
@@ -41,15 +41,24 @@ class CountingProxy:
         async with session.request(
             request.method, target, headers=headers, data=body, allow_redirects=False
         ) as answer:
-            response = web.StreamResponse(status=answer.status)
-            for key, value in answer.headers.items():
-                if key.lower() not in _HOP_HEADERS:
-                    response.headers.add(key, value)
-            await response.prepare(request)
-            async for chunk in answer.content.iter_any():
-                await response.write(chunk)
-            await response.write_eof()
-            return response
+            return await _relay(request, answer)
+
+
+async def _relay(request: web.Request, answer: ClientResponse) -> web.StreamResponse:
+    response = web.StreamResponse(status=answer.status)
+    for key, value in answer.headers.items():
+        if key.lower() not in _HOP_HEADERS:
+            response.headers.add(key, value)
+    await response.prepare(request)
+    try:
+        async for chunk in answer.content.iter_any():
+            await response.write(chunk)
+        await response.write_eof()
+    except (ClientError, ConnectionError):
+        # Either side let go of the stream: the other one must see it end unfinished, too.
+        if request.transport:
+            request.transport.close()
+    return response
 
 
 _SESSION = web.AppKey("session", ClientSession)
@@ -76,7 +85,7 @@ def _serve(loop: asyncio.AbstractEventLoop, proxy: CountingProxy, ready: threadi
     runner = loop.run_until_complete(_start(proxy))
     ready.set()
     loop.run_forever()
-    loop.run_until_complete(runner.cleanup())
+    loop.run_until_complete(_stop(runner))
     loop.close()
 
 
@@ -91,6 +100,15 @@ async def _start(proxy: CountingProxy) -> web.AppRunner:
     port = runner.addresses[0][1]
     proxy.url = f"http://127.0.0.1:{port}"
     return runner
+
+
+async def _stop(runner: web.AppRunner) -> None:
+    await runner.cleanup()
+    # Whoever let go of a stream leaves a handler behind that waits for its connection.
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 async def _session(app: web.Application) -> AsyncIterator[None]:

@@ -71,3 +71,47 @@ async def test_a_stream_passes_before_it_ends() -> None:
                 assert await answer.content.readany() == b"first"
                 release.set()
                 assert await answer.read() == b""
+
+
+async def test_a_client_that_lets_go_of_a_stream_leaves_nothing_behind(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gone = asyncio.Event()
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(b"more")
+                await asyncio.sleep(0.001)
+        finally:
+            gone.set()
+
+    app = web.Application()
+    app.router.add_get("/", stream)
+    async with TestServer(app) as server:
+        with counting_proxy(str(server.make_url("")).rstrip("/")) as proxy:
+            async with aiohttp.ClientSession() as session, session.get(proxy.url) as answer:
+                await answer.content.readany()
+                answer.close()
+            await gone.wait()
+    assert caplog.records == []
+
+
+async def test_a_stream_that_breaks_off_upstream_is_not_taken_for_whole() -> None:
+    async def stream(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"half")
+        assert request.transport
+        request.transport.close()
+        return response
+
+    app = web.Application()
+    app.router.add_get("/", stream)
+    async with TestServer(app) as server:
+        with counting_proxy(str(server.make_url("")).rstrip("/")) as proxy:
+            async with aiohttp.ClientSession() as session, session.get(proxy.url) as answer:
+                with pytest.raises(aiohttp.ClientPayloadError):
+                    await answer.read()
