@@ -2,13 +2,15 @@
 
 import signal
 from dataclasses import dataclass
+from itertools import pairwise
 
 from castari.models import Failure, FailureCode, InvocationStatus
 from castari.reports import RunReport
 
 _SHELL_SIGNAL_BASE = 128
 _HEAP_TEXTS = ("heap out of memory", "Reached heap limit")
-_DISK_TEXTS = ("ENOSPC", "No space left on device", "EDQUOT", "Disk quota exceeded")
+# Node has no name for EDQUOT and prints its number.
+_DISK_TEXTS = ("ENOSPC", "No space left on device", "EDQUOT", "Disk quota exceeded", "errno: -122")
 _REASON_CHARACTERS = 300
 
 
@@ -122,8 +124,14 @@ def _killed_for_memory(report: RunReport, number: int) -> bool:
 
 def _exit_message(report: RunReport, stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    said = f": {lines[-1][:_REASON_CHARACTERS]}" if lines else " and said nothing on stderr"
+    said = f": {_reason(lines)[:_REASON_CHARACTERS]}" if lines else " and said nothing on stderr"
     return f"the agent ended with exit code {report.exit_code}{said}"
+
+
+def _reason(lines: list[str]) -> str:
+    """Return the line that says why: Node prints it above the stack, most others last."""
+    above_stack = (line for line, below in pairwise(lines) if below.startswith("at "))
+    return next(above_stack, lines[-1])
 
 
 def _signal_name(number: int | None) -> str | None:
