@@ -78,6 +78,7 @@ class Step:
 
     def __init__(self, doing: str) -> None:
         self.outcome = doing
+        self.succeeded = True
         self._said = doing
         self._started = time.monotonic()
         self._spinner = _spinner(doing)
@@ -90,23 +91,24 @@ class Step:
             note(f"  {text}")
         self._said = text
 
-    def end(self, mark: str) -> None:
+    def end(self) -> None:
         """Leave one line with the outcome and the time."""
         if self._spinner is not None:
             self._spinner.stop()
-        note(f"{mark} {self.outcome}  {time.monotonic() - self._started:.1f} s")
+        note(f"{'✓' if self.succeeded else '✗'} {self.outcome}  {time.monotonic() - self._started:.1f} s")
 
 
 @contextmanager
 def step(doing: str) -> Iterator[Step]:
-    """Run a block as a step; the block sets `outcome` to what the remaining line says."""
+    """Run a block as a step; the block sets `outcome`, which the remaining line says, and `succeeded`."""
     running = Step(doing)
     try:
         yield running
     except BaseException:
-        running.end("✗")
+        running.succeeded = False
         raise
-    running.end("✓")
+    finally:
+        running.end()
 
 
 def _spinner(text: str) -> "Status | None":

@@ -76,6 +76,7 @@ def _answer(api: Api, path: str, slug: str, body: Json) -> Json:
             invocation = error.body
         invocation = _ended(api, path, slug, invocation, step)
         step.outcome = f"{slug} {invocation['status'].replace('_', ' ')}"
+        step.succeeded = invocation["status"] == "completed"
         return invocation
 
 

@@ -123,6 +123,7 @@ def test_a_failed_invocation_is_told_with_its_id_its_kind_and_its_remedy(
     result = cast("invoke", "hello", "Ada")
     assert result.exit_code == 1
     assert result.stdout == ""
+    assert f"✗ hello {str(body['status']).replace('_', ' ')}" in result.stderr
     for text in said:
         assert text in result.stderr
 
