@@ -79,5 +79,4 @@ def _failure(agent: Json) -> CastError:
         agent.get("status_message")
         or f"the agent is {agent['status']} with another bundle: a later deploy won"
     )
-    serving = "what was active before still serves" if agent["status"] == "active" else ""
-    return CastError(f"the deploy failed: {reason}", serving)
+    return CastError(f"the deploy failed: {reason}")
