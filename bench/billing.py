@@ -1,15 +1,18 @@
 """Adds up the Lambda time that one queued invocation is billed, whatever the agent takes."""
 
+import json
 import re
+from collections.abc import Iterator, Sequence
 from time import sleep, time
+from typing import Any
 
 from bench.agents import SLEEPER, BenchAgent, bench_agent, pack
 from bench.report import Report
 from bench.stack import Stack, until
 
 FUNCTIONS = ("Api", "Start", "Complete", "Sweep")
-"""Whoever works for a queued invocation; sweep fills the warm pool again."""
-_BILLED = re.compile(r"Billed Duration: ([0-9.]+) ms")
+"""Whoever works for a queued invocation; sweep destroys its sandbox and makes the next one ready."""
+_REPORT = re.compile(r"REPORT RequestId: (\S+)\t.*Billed Duration: ([0-9.]+) ms")
 _AFTERMATH_SECONDS = 2.0
 
 
@@ -19,7 +22,7 @@ def measure_billing(stack: Stack, report: Report) -> None:
         agent.deploy(pack(SLEEPER))
         _billed(agent, 0)  # starts the workers, so that neither side pays for that
         for seconds in (1, 30):
-            report.counts[f"billed_ms_async_{seconds}s"] = round(_billed(agent, seconds), 1)
+            report.counts[f"billed_ms_async_{seconds}s"] = _billed(agent, seconds)
 
 
 def _billed(agent: BenchAgent, seconds: int) -> float:
@@ -27,29 +30,30 @@ def _billed(agent: BenchAgent, seconds: int) -> float:
     begin = time()
     path = f"/agents/{agent.slug}/invocations"
     invocation = agent.stack.call("POST", path, json={"prompt": str(seconds)}).json()["invocation_id"]
-    # Read from the table: polling the API would be billed too.
-    rows = agent.stack.table("INVOCATIONS")
-    until(
-        "the end of the invocation",
-        seconds + 30,
-        lambda: rows.get_item(Key={"invocation_id": invocation})["Item"].get("finished_at"),
-        pause=0.1,
-    )
+    row = until("the end of the invocation", seconds + 60, lambda: _finished(agent.stack, invocation), 0.1)
     sleep(_AFTERMATH_SECONDS)
-    return sum(
-        billed_milliseconds(message) for name in FUNCTIONS for message in _reports(agent.stack, name, begin)
-    )
+    marks = [invocation, row["sandbox_id"], f'"slug":"{agent.slug}"', f'"path":"/api/v1{path}"']
+    return billed_milliseconds(list(_messages(agent.stack, begin)), marks)
 
 
-def _reports(stack: Stack, function: str, since: float) -> list[str]:
-    group = stack.function(function)["LoggingConfig"]["LogGroup"]
-    pages = stack.logs.get_paginator("filter_log_events").paginate(
-        logGroupName=group, startTime=int(since * 1000), filterPattern="REPORT"
-    )
-    return [event["message"] for page in pages for event in page["events"]]
+def _finished(stack: Stack, invocation: str) -> dict[str, Any] | None:
+    # From the table: reading through the API would be billed too.
+    row = stack.table("INVOCATIONS").get_item(Key={"invocation_id": invocation})["Item"]
+    return row if row.get("finished_at") else None
 
 
-def billed_milliseconds(report_line: str) -> float:
-    """Return the billed time in one REPORT line of Lambda's log, 0 for another line."""
-    found = _BILLED.search(report_line)
-    return float(found[1]) if found else 0.0
+def _messages(stack: Stack, since: float) -> Iterator[str]:
+    for name in FUNCTIONS:
+        group = stack.function(name)["LoggingConfig"]["LogGroup"]
+        pages = stack.logs.get_paginator("filter_log_events").paginate(
+            logGroupName=group, startTime=int(since * 1000)
+        )
+        yield from (event["message"] for page in pages for event in page["events"])
+
+
+def billed_milliseconds(messages: Sequence[str], marks: Sequence[str]) -> float:
+    """Sum what was billed for requests that logged one of `marks`: others use the stack, too."""
+    logged = [line for line in messages if line.startswith("{") and any(mark in line for mark in marks)]
+    requests = {json.loads(line).get("function_request_id") for line in logged}
+    reports = [found.groups() for line in messages if (found := _REPORT.match(line))]
+    return sum(float(billed) for request, billed in reports if request in requests)

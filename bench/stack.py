@@ -101,7 +101,7 @@ def running_stack() -> Iterator[Stack]:
         yield Stack(env, http)
 
 
-def until(what: str, seconds: float, probe: Callable[[], _T], pause: float = 0.01) -> _T:
+def until(what: str, seconds: float, probe: Callable[[], _T | None], pause: float = 0.01) -> _T:
     """Call `probe` until it returns something true, and return that. Raises `TimeoutError` naming `what`."""
     deadline = monotonic() + seconds
     while monotonic() < deadline:

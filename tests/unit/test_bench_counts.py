@@ -26,16 +26,17 @@ def test_a_window_without_a_start_is_an_error_not_a_low_count() -> None:
         up_to_start([Call(1.0, "POST /v2/sandboxes")])
 
 
-@pytest.mark.parametrize(
-    ("line", "milliseconds"),
-    [
-        ("REPORT RequestId: a\tDuration: 12.3 ms\tBilled Duration: 13 ms\tMemory Size: 512 MB", 13.0),
-        ("REPORT RequestId: a\tDuration: 0.42 ms\tBilled Duration: 0.42 ms\tMemory Size: 512 MB", 0.42),
-        ('{"message": "nothing billed"}', 0.0),
-    ],
-)
-def test_only_the_billed_time_of_a_report_line_counts(line: str, milliseconds: float) -> None:
-    assert billed_milliseconds(line) == milliseconds
+def test_only_requests_that_worked_for_the_invocation_are_added_up() -> None:
+    messages = [
+        '{"message":"start","function_request_id":"a","invocation_id":"inv_1"}',
+        "REPORT RequestId: a\tDuration: 12.3 ms\tBilled Duration: 13 ms\tMemory Size: 512 MB",
+        '{"message":"maintenance","function_request_id":"b","sandbox_id":"i1"}',
+        "REPORT RequestId: b\tDuration: 0.42 ms\tBilled Duration: 0.5 ms\tMemory Size: 512 MB",
+        '{"message":"start","function_request_id":"c","invocation_id":"inv_2"}',
+        "REPORT RequestId: c\tDuration: 900 ms\tBilled Duration: 900 ms\tMemory Size: 512 MB",
+        "inv_1 in a line that is no event",
+    ]
+    assert billed_milliseconds(messages, ["inv_1", '"sandbox_id":"i1"']) == 13.5
 
 
 def test_a_change_makes_another_bundle_with_the_same_lockfile(tmp_path: Path) -> None:
