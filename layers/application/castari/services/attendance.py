@@ -31,7 +31,7 @@ class Attendance:
                 finished = await self._follow(launched)
         except (TimeoutError, SandboxLost, VendorUnavailable):
             # Also when a connection broke and nobody can tell: what is stored finishes it a moment later.
-            return launched.invocation
+            return self.finishes.current(launched.invocation)
         finally:
             await launched.command.let_go()
         await self.end(finished)

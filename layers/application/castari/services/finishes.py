@@ -70,7 +70,11 @@ class Finishes:
         try:
             return Finished(self.invocations.finish(invocation, changes, usage), won=True)
         except StaleWrite:
-            return Finished(self.invocations.get(invocation.invocation_id), won=False)
+            return Finished(self.current(invocation), won=False)
+
+    def current(self, invocation: Invocation) -> Invocation:
+        """Return the invocation as its row is now."""
+        return self.invocations.get(invocation.invocation_id)
 
 
 def _answer(invocation: Invocation, report: RunReport) -> dict[str, object]:
