@@ -41,6 +41,8 @@ class ActiveVersion(Model):
     version_id: str
     number: int
     snapshot_id: str
+    build_secrets: tuple[str, ...] = ()
+    """Secrets that were for the install only, so that no invocation gets them."""
 
 
 class Agent(Model):

@@ -48,6 +48,8 @@ class InvocationResponse(Response):
     duration_ms: int | None
     status: InvocationStatus
     failure: Failure | None
+    notice: str | None
+    """What may surprise about a completed invocation, and how to mend it."""
     stderr_tail: str | None
     created_at: AwareDatetime
     finished_at: AwareDatetime | None
@@ -58,6 +60,17 @@ class InvocationResponse(Response):
         return cls.of(
             invocation,
             response_content=invocation.response,
+            notice=_notice(invocation),
             total_cost_usd=invocation.cost_micro_dollars / MICRO_DOLLARS,
             duration_ms=invocation.duration_milliseconds,
         )
+
+
+def _notice(invocation: Invocation) -> str | None:
+    if invocation.status != "completed":
+        return None
+    if invocation.truncated:
+        return "the answer was cut: write large results to a file or a bucket, and answer with where they are"
+    if invocation.response == "":
+        return "the agent printed nothing on stdout: that is where its answer belongs; stderr is its log"
+    return None

@@ -32,7 +32,9 @@ class Environments:
 
     def of_attempt(self, agent: Agent, invocation: Invocation, attempt: int) -> dict[str, SecretStr]:
         """Return the whole environment of one attempt. Raises `VendorUnavailable`."""
-        values = self.secrets.read(agent.agent_id, agent.secret_version_id)
+        withheld = agent.active_version.build_secrets if agent.active_version else ()
+        stored = self.secrets.read(agent.agent_id, agent.secret_version_id)
+        values = {name: value for name, value in stored.items() if name not in withheld}
         if self.platform_key and not (values.keys() & {_PLATFORM_KEY, *_REDIRECTS}):
             # An agent that talks to another server brings its own key: ours must not travel there.
             values[_PLATFORM_KEY] = self.platform_key

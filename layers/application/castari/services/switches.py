@@ -42,7 +42,12 @@ class Switches:
 
         None if a later deploy serves already, or the agent is gone: then the version is superseded.
         """
-        active = ActiveVersion(version_id=version.version_id, number=version.number, snapshot_id=snapshot_id)
+        active = ActiveVersion(
+            version_id=version.version_id,
+            number=version.number,
+            snapshot_id=snapshot_id,
+            build_secrets=tuple(version.manifest.get("build_secrets", ())),
+        )
         for _ in range(_ATTEMPTS):
             agent = self._agent_of(version)
             if agent is None or (agent.active_version and agent.active_version.number > version.number):
