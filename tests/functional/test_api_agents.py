@@ -2,12 +2,16 @@
 
 import io
 import json
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from castari import bootstrap
+from castari.clock import utc_now
 from castari.messages import MAINTENANCE, DeleteAgent, StopAgent
+from castari.models import ActiveVersion
 from castari.observability import logger
 from tests.functional.conftest import Account
 from tests.gateway import Gateway
@@ -150,6 +154,22 @@ def test_stopping_takes_an_agent_out_of_service_and_sends_for_its_sandboxes(acco
     assert (stopped.status, stopped.json["status"]) == (200, "stopped")
     [message] = _maintenance(agent["id"])
     assert isinstance(message, StopAgent)
+
+
+@pytest.mark.parametrize(("serving", "status"), [(False, "error"), (True, "active")])
+def test_a_deploy_that_never_reports_back_is_not_shown_for_ever(
+    account: Account, serving: bool, status: str
+) -> None:
+    account.api.request("POST", "/agents", {"name": "Poet"})
+    table = bootstrap.agents_table()
+    version = ActiveVersion(version_id="ver_1", number=1, snapshot_id="snap") if serving else None
+    table.update(table.get(account.user_id, "poet"), {"status": "deploying", "active_version": version})
+    agents = bootstrap.agents()
+    assert agents.get(account.user_id, "poet").status == "deploying"
+    later = replace(agents, clock=lambda: utc_now() + timedelta(minutes=31))
+    [seen] = later.list(account.user_id, limit=1, offset=0)
+    assert seen == later.get(account.user_id, "poet")
+    assert (seen.status, seen.status_message) == (status, "the deploy did not report back: deploy again")
 
 
 def test_health_needs_no_key() -> None:

@@ -191,7 +191,7 @@ def agents() -> "Agents":
     """Return the agents service."""
     from castari.services.agents import Agents
 
-    return Agents(agents_table(), maintenance_queue())
+    return Agents(agents_table(), maintenance_queue(), settings().limits)
 
 
 @cache

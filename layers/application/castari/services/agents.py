@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 
 from castari.adapters.queues import Queue
 from castari.adapters.tables.agents import AgentsTable
@@ -11,8 +12,10 @@ from castari.ids import new_id
 from castari.messages import DeleteAgent, StopAgent
 from castari.models import Agent
 from castari.schemas.agents import AgentCreate, AgentUpdate
+from castari.settings import Limits
 
 _SLUG_LENGTH = 63
+_SILENT_DEPLOYS = 3
 
 
 def derive_slug(name: str) -> str:
@@ -29,6 +32,7 @@ class Agents:
 
     table: AgentsTable
     maintenance: Queue
+    limits: Limits
     clock: Clock = utc_now
 
     def create(self, user_id: str, request: AgentCreate) -> Agent:
@@ -46,11 +50,12 @@ class Agents:
 
     def get(self, user_id: str, slug: str) -> Agent:
         """Return one agent. Raises `NotFound`."""
-        return self.table.get(user_id, slug)
+        return self._as_seen(self.table.get(user_id, slug))
 
     def list(self, user_id: str, *, limit: int, offset: int) -> list[Agent]:
         """Return a user's agents by slug."""
-        return self.table.list(user_id, limit=limit, offset=offset)
+        agents = self.table.list(user_id, limit=limit, offset=offset)
+        return [self._as_seen(agent) for agent in agents]
 
     def update(self, user_id: str, slug: str, request: AgentUpdate) -> Agent:
         """Change the fields that were sent. Raises `NotFound`."""
@@ -79,3 +84,12 @@ class Agents:
             DeleteAgent(user_id=user_id, slug=slug, agent_id=agent.agent_id, requested_at=self.clock())
         )
         self.table.delete(agent)
+
+    def _as_seen(self, agent: Agent) -> Agent:
+        """Return the agent; if a deploy said nothing for several times its limit, as it is without it."""
+        patience = timedelta(seconds=_SILENT_DEPLOYS * self.limits.deploy_timeout_seconds)
+        if agent.status != "deploying" or self.clock() - agent.updated_at < patience:
+            return agent
+        status = "active" if agent.active_version else "error"
+        message = "the deploy did not report back: deploy again"
+        return agent.model_copy(update={"status": status, "status_message": message})
