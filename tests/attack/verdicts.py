@@ -18,7 +18,7 @@ class Verdict:
 
 
 def read_verdicts(
-    lines: Iterable[str], go_on: Callable[[], None], look_around: Callable[[], str]
+    lines: Iterable[str], go_on: Callable[[], None], look_around: Callable[[str], str]
 ) -> dict[str, Verdict]:
     """Follow the probe's events to their end.
 
@@ -30,7 +30,7 @@ def read_verdicts(
     for line in lines:
         event = json.loads(line)
         name = event["attempt"]
-        harm = look_around()
+        harm = look_around(event["state"])
         if harm:
             harms.setdefault(name, f"{event['state']}: {harm}")
         if event["state"] != "holding":

@@ -1,7 +1,7 @@
 """What an attempt is: a function that returns its evidence, or raises what refused it."""
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,10 +55,10 @@ def reason_of(error: OSError) -> str:
     return errno.errorcode.get(error.errno or 0, type(error).__name__)
 
 
-def first_success(tries: dict[str, Callable[[], str]]) -> str:
+def first_success(tries: Iterable[Callable[[], str]]) -> str:
     """Return the evidence of the first that works; raise the last refusal if none does."""
     refusal: OSError | Refused = Refused("nothing to try")
-    for each in tries.values():
+    for each in tries:
         try:
             return each()
         except (OSError, Refused) as error:

@@ -1,4 +1,4 @@
-"""Attempts to use up what the kernel counts for the whole machine or for a user: descriptors and their like."""
+"""Attempts to use up what the kernel counts for the whole machine or for a user: descriptors and such."""
 
 import contextlib
 import fcntl

@@ -24,8 +24,12 @@ def _open_first(paths: Iterator[str]) -> str:
     raise refusal
 
 
+def _listed(folder: str) -> list[str]:
+    return [path.name for path in Path(folder).iterdir()]
+
+
 def _processes() -> list[str]:
-    return [name for name in os.listdir("/proc") if name.isdecimal() and int(name) != os.getpid()]
+    return [path.name for path in Path("/proc").glob("[0-9]*") if path.name != str(os.getpid())]
 
 
 @attempt("ENOENT", weakness="user")
@@ -54,16 +58,16 @@ def open_host_file_through_descriptors(target: Target) -> str:
         for pid in _processes():
             folder = f"/proc/{pid}/fd"
             with suppress(OSError):  # those of other users can not even be listed
-                yield from (f"{folder}/{name}/{_CLIMB}{target.host_file}" for name in os.listdir(folder))
+                yield from (f"{folder}/{name}/{_CLIMB}{target.host_file}" for name in _listed(folder))
 
     return _open_first(paths())
 
 
 def _left_open() -> dict[str, str]:
     found = {}
-    for name in set(os.listdir("/proc/self/fd")) - {"0", "1", "2"}:
+    for name in set(_listed("/proc/self/fd")) - {"0", "1", "2"}:
         with suppress(OSError):  # the descriptor of the listing itself is gone by now
-            found[name] = os.readlink(f"/proc/self/fd/{name}")
+            found[name] = str(Path("/proc/self/fd", name).readlink())
     return {name: what for name, what in found.items() if not what.endswith(".pyz")}
 
 

@@ -6,6 +6,7 @@ import mmap
 import os
 import platform
 import struct
+from pathlib import Path
 
 from . import kernel
 from .attempts import Refused, attempt
@@ -27,7 +28,7 @@ def load_module(target: Target) -> str:  # noqa: ARG001
 @attempt("EPERM", "ENOSYS", weakness="lenient_kernel")
 def load_module_from_file(target: Target) -> str:  # noqa: ARG001
     """Hand the kernel a module as a file: /dev/null, which is none."""
-    with open("/dev/null", "rb") as nothing:
+    with Path("/dev/null").open("rb") as nothing:
         kernel.call("finit_module", nothing.fileno(), b"", 0)
     return "the kernel took a module"
 

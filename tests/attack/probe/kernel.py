@@ -74,7 +74,7 @@ def number(name: str) -> int:
     return _NUMBERS[name][_COLUMN]
 
 
-def call(name: str, *arguments: Any) -> int:  # noqa: ANN401 - whatever ctypes can pass
+def call(name: str, *arguments: Any) -> int:
     """Make a system call and return what it returned. Raises `OSError` with its errno."""
     ctypes.set_errno(0)
     returned = int(_libc.syscall(ctypes.c_long(number(name)), *map(_argument, arguments)))
@@ -84,7 +84,7 @@ def call(name: str, *arguments: Any) -> int:  # noqa: ANN401 - whatever ctypes c
     return returned
 
 
-def address(buffer: Any) -> int:  # noqa: ANN401 - any ctypes object
+def address(buffer: Any) -> int:
     """Where a ctypes object lies in memory."""
     return ctypes.addressof(buffer)
 
@@ -92,11 +92,11 @@ def address(buffer: Any) -> int:  # noqa: ANN401 - any ctypes object
 def drop(descriptor: int) -> None:
     """Close a descriptor that an attempt got, unless it is one of the probe's own three."""
     # A kernel that says yes without doing anything returns 0, which is the probe's stdin.
-    if descriptor > 2:  # noqa: PLR2004
+    if descriptor > 2:
         os.close(descriptor)
 
 
-def _argument(value: Any) -> Any:  # noqa: ANN401 - whatever ctypes can pass
+def _argument(value: Any) -> Any:
     # A bare int would be passed as 32 bits, which cuts addresses and leaves garbage above.
     if isinstance(value, int):
         return ctypes.c_long(value)

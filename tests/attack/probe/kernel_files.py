@@ -158,10 +158,10 @@ def write_to_sysfs(target: Target) -> str:  # noqa: ARG001
 
 
 @attempt("EACCES", "EROFS", weakness="user")
-def escape_oom_killer(target: Target) -> str:  # noqa: ARG001
-    """Lower one's score, so that somebody else is killed when memory runs out."""
-    path = Path("/proc/self/oom_score_adj")
+def escape_oom_killer(target: Target) -> str:
+    """Become immune, so that somebody else is killed when memory runs out. Undone at once."""
+    path = Path(target.kernel_files, "self", "oom_score_adj")
     before = path.read_text(encoding="ascii")
-    path.write_text("0", encoding="ascii")
+    path.write_text("-1000", encoding="ascii")
     path.write_text(before, encoding="ascii")
-    return f"lowered the score from {before.strip()} to 0"
+    return f"lowered the score from {before.strip()}"

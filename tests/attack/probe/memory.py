@@ -26,7 +26,7 @@ def _past_limit(target: Target) -> int:
 def take_memory(target: Target) -> str:
     """Fill pages of one's own."""
     _volunteer()
-    chunks = []
+    chunks: list[bytes] = []
     while len(chunks) * _CHUNK < _past_limit(target):
         chunks.append(b"\1" * _CHUNK)
     return f"filled {len(chunks) * _CHUNK // _MIB} MiB"
@@ -36,7 +36,7 @@ def take_memory(target: Target) -> str:
 def take_shared_memory(target: Target) -> str:
     """Fill files in /dev/shm, which live in memory."""
     _volunteer()
-    path = Path("/dev/shm/castari-attack")  # noqa: S108 - the place is the point
+    path = Path("/dev/shm/castari-attack")
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     path.unlink()
     return _fill(descriptor, target)

@@ -5,6 +5,7 @@ import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from . import kernel
@@ -50,7 +51,7 @@ def mount_proc(target: Target) -> str:  # noqa: ARG001
 @attempt("EPERM", weakness="root")
 def mount_cgroups(target: Target) -> str:  # noqa: ARG001
     """Mount the cgroup hierarchy, where limits and release agents lie."""
-    return first_success({kind: lambda kind=kind: _mount(kind) for kind in ("cgroup2", "cgroup")})
+    return first_success(partial(_mount, kind) for kind in ("cgroup2", "cgroup"))
 
 
 @attempt("EPERM", weakness="root")
@@ -70,8 +71,7 @@ def remount_writable(target: Target) -> str:  # noqa: ARG001
     """Take the write protection off /proc/sys, or off any mount that has one."""
     lines = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
     guarded = [line.split()[1] for line in lines if "ro" in line.split()[3].split(",")]
-    tries = {path: lambda path=path: _remount(path) for path in ["/proc/sys", *guarded]}
-    return first_success(tries)
+    return first_success(partial(_remount, path) for path in ["/proc/sys", *guarded])
 
 
 def _remount(path: str) -> str:
@@ -91,7 +91,7 @@ def change_mount_propagation(target: Target) -> str:  # noqa: ARG001
 def unmount_a_mask(target: Target) -> str:  # noqa: ARG001
     """Take away what hides a file of /proc, and put it back."""
     masks = ("/proc/kcore", "/proc/keys", "/proc/sysrq-trigger", "/proc/timer_list")
-    return first_success({path: lambda path=path: _unmount(path) for path in masks})
+    return first_success(partial(_unmount, path) for path in masks)
 
 
 def _unmount(path: str) -> str:

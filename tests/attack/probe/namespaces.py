@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import struct
+from functools import partial
 
 from . import kernel
 from .attempts import attempt, first_success
@@ -30,9 +31,7 @@ def unshare_user_namespace(target: Target) -> str:  # noqa: ARG001
 @attempt("EPERM", weakness="root")
 def unshare_other_namespaces(target: Target) -> str:  # noqa: ARG001
     """Get a mount, network, process or other namespace of one's own."""
-    return first_success(
-        {name: lambda flag=flag, name=name: _unshare(name, flag) for name, flag in _NEW.items()}
-    )
+    return first_success(partial(_unshare, name, flag) for name, flag in _NEW.items())
 
 
 def _unshare(name: str, flag: int) -> str:
@@ -49,7 +48,7 @@ def clone_into_user_namespace(target: Target) -> str:  # noqa: ARG001
 @attempt("EPERM", weakness="root")
 def clone_into_other_namespaces(target: Target) -> str:  # noqa: ARG001
     """Start a child in a mount, network, process or other namespace of its own."""
-    return first_success({name: lambda flag=flag: _clone(flag) for name, flag in _NEW.items()})
+    return first_success(partial(_clone, flag) for flag in _NEW.values())
 
 
 def _clone(flag: int) -> str:

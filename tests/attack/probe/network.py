@@ -5,6 +5,7 @@ import os
 import select
 import socket
 import struct
+import sys
 from contextlib import ExitStack, suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -21,7 +22,7 @@ _CLOSED = (_SILENT, "ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "EACCES", "EP
 
 
 def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ip_address(host.partition("%")[0]).version == 6 else socket.AF_INET  # noqa: PLR2004
+    return socket.AF_INET6 if ip_address(host.partition("%")[0]).version == 6 else socket.AF_INET
 
 
 def _talk(place: Place, kind: socket.SocketKind) -> socket.socket:
@@ -40,7 +41,7 @@ def _talk(place: Place, kind: socket.SocketKind) -> socket.socket:
 
 
 def reach(places: tuple[Place, ...], kind: socket.SocketKind = socket.SOCK_STREAM) -> str:
-    """Talk to all places at once; return the first that answers as a stand-in, else raise the last refusal."""
+    """Talk to all places at once; return the first that answers as a stand-in, or raise the last refusal."""
     refusal: OSError | Refused = Refused(_SILENT)
     waiting: dict[int, tuple[socket.socket, Place]] = {}
     poll = select.poll()
@@ -60,9 +61,18 @@ def reach(places: tuple[Place, ...], kind: socket.SocketKind = socket.SOCK_STREA
                 try:
                     if speaker.recv(64).startswith(BANNER):
                         return f"{place[0]} port {place[1]} answered"
+                except BlockingIOError:
+                    refusal = _error_told(speaker)
                 except OSError as error:
                     refusal = error
     raise refusal
+
+
+def _error_told(speaker: socket.socket) -> OSError:
+    """The error that a router told about a packet; a busy socket keeps it in a queue of its own."""
+    _, ancillary, _, _ = speaker.recvmsg(64, 256, socket.MSG_ERRQUEUE)
+    code = int.from_bytes(ancillary[0][2][:4], sys.byteorder)
+    return OSError(code, os.strerror(code))
 
 
 def _reach_all(target: Target, name: str) -> str:

@@ -6,6 +6,7 @@ import os
 import signal
 import struct
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from . import kernel
@@ -14,6 +15,8 @@ from .targets import Target
 
 _PTRACE_ATTACH, _PTRACE_DETACH, _PTRACE_SEIZE = 16, 17, 0x4206
 _RLIMIT_NOFILE = 7
+_HARMLESS = (signal.SIGCHLD, 32, 33)
+"""Signals that may be handled: of ended children, and two whose sender the C library checks."""
 
 
 @attempt("EPERM", weakness="root")
@@ -26,7 +29,7 @@ def trace_init(target: Target) -> str:  # noqa: ARG001
 @attempt("ESRCH", "EPERM", weakness="root")
 def trace_foreign_processes(target: Target) -> str:
     """Attach to processes by the numbers that they have on the host."""
-    return first_success({str(pid): lambda pid=pid: _trace(pid) for pid in target.foreign_pids})
+    return first_success(partial(_trace, pid) for pid in target.foreign_pids)
 
 
 def _trace(pid: int) -> str:
@@ -41,10 +44,42 @@ def signal_init(target: Target) -> str:  # noqa: ARG001
     return "may signal process 1"
 
 
+@attempt("EPERM", "nothing it would act on", weakness="root")
+def signal_threads_of_init(target: Target) -> str:  # noqa: ARG001
+    """Ask the same for each thread of process 1, which may have another identity than the first.
+
+    The kernel keeps signals from inside a sandbox away from its process 1, but for those that it handles.
+    """
+    told = first_success(partial(_may_signal, tid) for tid in _threads_of_init())
+    rows = dict(
+        line.split(":", 1) for line in Path("/proc/1/status").read_text(encoding="ascii").splitlines()
+    )
+    caught = int(rows["SigCgt"], 16) & ~sum(1 << (number - 1) for number in _HARMLESS)
+    if not caught:
+        raise Refused("nothing it would act on", told)
+    return f"{told}, which handles the signals {caught:#x}"
+
+
+@attempt("EPERM", weakness="root")
+def limit_threads_of_init(target: Target) -> str:  # noqa: ARG001
+    """Ask for a limit of each thread of process 1: who may ask may set it, for the whole process."""
+    return first_success(partial(_read_limit, tid) for tid in _threads_of_init())
+
+
+def _threads_of_init() -> list[int]:
+    return [int(path.name) for path in Path("/proc/1/task").iterdir()]
+
+
+def _read_limit(pid: int) -> str:
+    limits = ctypes.create_string_buffer(16)
+    kernel.call("prlimit64", pid, _RLIMIT_NOFILE, 0, kernel.address(limits))
+    return f"read limits of {pid}: {struct.unpack('QQ', limits.raw)}"
+
+
 @attempt("ESRCH", weakness="root")
 def signal_foreign_processes(target: Target) -> str:
     """Ask whether one may signal processes by the numbers that they have on the host."""
-    return first_success({str(pid): lambda pid=pid: _may_signal(pid) for pid in target.foreign_pids})
+    return first_success(partial(_may_signal, pid) for pid in target.foreign_pids)
 
 
 def _may_signal(pid: int) -> str:
@@ -108,9 +143,7 @@ def compare_with_init(target: Target) -> str:  # noqa: ARG001
 @attempt("EPERM", weakness="root")
 def read_limits_of_init(target: Target) -> str:  # noqa: ARG001
     """Read, and so be able to set, the limits of process 1."""
-    limits = ctypes.create_string_buffer(16)
-    kernel.call("prlimit64", 1, _RLIMIT_NOFILE, 0, kernel.address(limits))
-    return f"read limits {struct.unpack('QQ', limits.raw)}"
+    return _read_limit(1)
 
 
 @attempt("EPERM", weakness="root")

@@ -16,7 +16,7 @@ def _interface() -> str:
     return next(name for _, name in socket.if_nameindex() if name != "lo")
 
 
-@attempt("EPERM", weakness="root")
+@attempt("EPERM", "EAFNOSUPPORT", weakness="root")
 def announce_neighbour_by_arp(target: Target) -> str:
     """Tell the network that the neighbour's address is here."""
     address = socket.inet_aton(target.places["neighbour"][0][0])

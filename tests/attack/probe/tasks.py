@@ -71,7 +71,7 @@ def queue_signals_without_end(target: Target) -> str:
         while queued <= target.limits.pending_signals:
             kernel.call("rt_sigqueueinfo", os.getpid(), last, kernel.address(information))
             queued += 1
-        return f"queued {queued} signals"
     except OSError:
         hold(f"{queued} signals")
         raise
+    return f"queued {queued} signals"

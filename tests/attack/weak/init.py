@@ -19,6 +19,7 @@ _CLONE_EVERYTHING = 0x7E020000
 """Mount, cgroup, UTS, IPC, user, PID and network namespaces."""
 _PR_SET_PDEATHSIG = 1
 _MNT_DETACH = 2
+_PROCESS_1 = "trap : TERM; sleep 600; :"
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/usr/sbin:/bin:/sbin:/opt/stand-in",
     "HOME": "/home/user",
@@ -67,8 +68,8 @@ def start_process_1(hosts: Path) -> None:
         _die_with_parent()
         os.chroot(hosts)
         os.chdir("/")
-        os.set_inheritable(os.open("/", os.O_RDONLY), True)  # noqa: FBT003 - its only parameter
-        os.execve("/usr/bin/sleep", ["sleep", "600"], {"SECRET": "stand-in"})
+        os.set_inheritable(os.open("/", os.O_RDONLY), True)
+        os.execve("/bin/sh", ["sh", "-c", _PROCESS_1], {"SECRET": "stand-in"})
     os.close(executing)
     os.read(gone, 1)  # nothing comes: the other end closes when the program has been executed
     os.close(gone)
@@ -85,7 +86,7 @@ def become_agent(plan: Plan, agents: Path) -> NoReturn:
     if plan.weakness == "lenient_kernel":
         lenient.install()
     if plan.weakness == "user":
-        os.set_inheritable(os.open("/", os.O_RDONLY), True)  # noqa: FBT003 - its only parameter
+        os.set_inheritable(os.open("/", os.O_RDONLY), True)
         os.setresgid(AGENT_ID, AGENT_ID, AGENT_ID)
         os.setresuid(AGENT_ID, AGENT_ID, AGENT_ID)
         _die_with_parent()

@@ -15,6 +15,9 @@ REPOSITORY = Path(__file__).parents[3]
 _PYTHON = "/usr/bin/python3"
 """The host's own, which is in /usr and so can be shown to the sandbox."""
 
+HOST_SOCKET = "/run/stand-in.sock"
+"""Where the weak sandbox shows a socket that plays one of the host's."""
+
 GATEWAY, ADDRESS = "10.200.0.1", "10.200.0.2"
 GATEWAY6, ADDRESS6 = "fd00:200::1", "fd00:200::2"
 
@@ -30,7 +33,7 @@ def try_in_weak_sandbox(
         place=str(place),
         probe=str(folder / "probe.pyz"),
         host_file=target.host_file,
-        host_socket=target.foreign_sockets[0],
+        host_socket=HOST_SOCKET,
         command=(_PYTHON, "-I", "/home/user/probe.pyz", "run", target.to_json(), *names),
     )
     command = [sys.executable, "-m", "tests.attack.weak.init", plan.to_json()]
@@ -57,7 +60,7 @@ def _lead(jail: "subprocess.Popen[str]", world: World) -> dict[str, Verdict]:
     _join(jail.pid, world)
     with listeners(("nsenter", "--net", "--target", str(jail.pid)), SERVICE_PORT):
         say("mapped")
-        return read_verdicts(jail.stdout, go_on=lambda: say(""), look_around=lambda: "")
+        return read_verdicts(jail.stdout, go_on=lambda: say(""), look_around=lambda _: "")
 
 
 def _map_ids(pid: int) -> None:

@@ -23,8 +23,8 @@ _FOLDERS = (
     "home/user",
     "opt/stand-in",
     "opt/overlay",
-    "opt/open/proc",
-    "opt/open/sys",
+    "mnt/open/proc",
+    "mnt/open/sys",
 )
 _OPEN_FOLDERS = ("tmp", "dev/shm", "home/user")
 _DEVICES = ("stand-in-disk", "vda", "mem", "kvm", "console", "kmsg")
@@ -36,6 +36,7 @@ _KERNEL_FILES = (
     "keys",
     "kallsyms",
     "kmsg",
+    "self/oom_score_adj",
     "cmdline",
     "sys/fs/binfmt_misc/register",
     "sys/kernel/core_pattern",
@@ -132,8 +133,8 @@ def build_proc(root: Path) -> None:
     mount("proc", root / "proc", "proc")
     bind("/dev/null", root / "proc/timer_list")
     # The kernel lets a sandbox mount these only where an unmasked one is in sight already.
-    mount("proc", root / "opt/open/proc", "proc")
-    mount("sysfs", root / "opt/open/sys", "sysfs")
+    mount("proc", root / "mnt/open/proc", "proc")
+    mount("sysfs", root / "mnt/open/sys", "sysfs")
 
 
 def leave_sockets(root: Path, name: str) -> list[socket.socket]:

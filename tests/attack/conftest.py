@@ -1,0 +1,98 @@
+"""Runs the attack probe once in each kind of sandbox, for all tests that ask how an attempt ended."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from tests.attack.arena import Arena, an_arena
+from tests.attack.packing import pack_probe
+from tests.attack.probe import ATTEMPTS, Attempt, Target, Weakness
+from tests.attack.verdicts import Verdict
+from tests.attack.weak.jail import HOST_SOCKET, try_in_weak_sandbox
+from tests.attack.weak.root import KERNEL_FILES
+from tests.attack.world import World, a_world
+
+TAG = f"a{os.getpid()}"
+"""What everything on the machine that these tests make is named after."""
+
+_SUMMARY = pytest.StashKey[list[str]]()
+_LAST = ("descriptors", "tasks", "disk", "memory")
+"""Themes that use things up: after all others, so that nothing is refused for want of them."""
+
+
+def in_order(attempts: dict[str, Attempt]) -> list[str]:
+    """The names of attempts, those that use things up last."""
+    return sorted(attempts, key=lambda name: attempts[name].theme in _LAST)
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """A folder that everybody on the host may enter: the weak sandboxes have no rights on it."""
+    made = Path(tempfile.mkdtemp(prefix="castari-attack-", dir="/var/tmp"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture(scope="session")
+def controls(folder: Path) -> dict[str, Verdict]:
+    """How each attempt ended in a sandbox that is weak on purpose."""
+    verdicts: dict[str, Verdict] = {}
+    for weakness in get_args(Weakness):
+        attempts = {name: each for name, each in ATTEMPTS.items() if each.weakness == weakness}
+        place = folder / weakness
+        place.mkdir()
+        place.chmod(0o755)
+        pack_probe(place / "probe.pyz")
+        (place / "host-file").write_text("a secret of the host\n")
+        with a_world(f"{TAG}w") as world:
+            target = _weak_target(world, place)
+            verdicts |= try_in_weak_sandbox(world, weakness, in_order(attempts), target, place)
+    return verdicts
+
+
+def _weak_target(world: World, place: Path) -> Target:
+    places = world.places()
+    target = Target(
+        str(place / "host-file"), foreign_pids=(1,), foreign_sockets=(HOST_SOCKET,), places=places
+    )
+    # Without a firewall the host's own services can stand for the neighbour's and the control API.
+    places |= {"neighbour": places["host"][1:], "control_api": places["loopback"]}
+    return replace(target, kernel_files=KERNEL_FILES)
+
+
+@pytest.fixture(scope="session")
+def arena(folder: Path) -> Iterator[Arena]:
+    """A real server with an attacker and a neighbour, in a world of their own."""
+    place = folder / "arena"
+    place.mkdir()
+    with an_arena(place, TAG) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def verdicts(controls: dict[str, Verdict], arena: Arena, pytestconfig: pytest.Config) -> dict[str, Verdict]:
+    """How each attempt ended in a real sandbox, run after the controls."""
+    told = arena.attack(in_order(ATTEMPTS))
+    let_through = [each for each in controls.values() if each.state == "succeeded"]
+    succeeded = [each for each in told.values() if each.state == "succeeded" or each.harm]
+    line = f"{len(ATTEMPTS)} attempts by an agent: {len(let_through)} let through by weak sandboxes, "
+    summary(pytestconfig).append(f"{line}{len(succeeded)} by real ones")
+    return told
+
+
+def summary(config: pytest.Config) -> list[str]:
+    """Lines for the end of the run."""
+    return config.stash.setdefault(_SUMMARY, [])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print how many attacks there were."""
+    for line in config.stash.get(_SUMMARY, []):
+        terminalreporter.write_line(line)
