@@ -1,4 +1,4 @@
-"""An agent that attacks: each attempt gets through where a sandbox is weak, and is refused where it is not."""
+"""An agent that attacks: each attempt gets through where a sandbox is weak, and nowhere else."""
 
 import subprocess
 import sys

@@ -3,7 +3,6 @@
 Nothing of the host is shown but its programs, /dev/null, /dev/zero and /dev/urandom.
 """
 
-import os
 import shutil
 import socket
 from pathlib import Path
@@ -107,7 +106,7 @@ def _write(root: Path, name: str, content: str, mode: int = 0o666) -> Path:
 def _show_programs(root: Path) -> None:
     for name in _PROGRAMS:
         if Path(name).is_symlink():
-            (root / name[1:]).symlink_to(os.readlink(name))
+            (root / name[1:]).symlink_to(Path(name).readlink())
         elif Path(name).exists():
             bind(name, root / name[1:])
 
