@@ -96,6 +96,8 @@ def _refusals() -> bytes:
         _add(rules, refuse, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, flag, flag))
     for request in (_TIOCSTI, _TIOCLINUX):
         _add(rules, refuse, "ioctl", _equal(1, request))
+    # Only one's own limits: envd has threads of the agent's user, and a limit is its whole process's.
+    _add(rules, refuse, "prlimit64", pyseccomp.Arg(0, pyseccomp.NE, 0))
     for family in set(range(_HIGHEST_FAMILY)) - set(_FAMILIES):
         for call in ("socket", "socketpair"):
             _add(rules, pyseccomp.ERRNO(errno.EAFNOSUPPORT), call, _equal(0, family))
