@@ -56,6 +56,9 @@ class Deploys:
         except Unprocessable as error:
             return self._fail(self._begin(agent, bundle_key, None), str(error))
         if (known := self._known(agent, bundle, bundle_key)) is not None:
+            with suppress(VendorUnavailable):
+                # It may have been stopped: then what waited for invocations is gone.
+                await self.pool.refill(user_id, slug)
             return known
         return await self._deploy(agent, self._begin(agent, bundle_key, bundle), bundle)
 
