@@ -28,8 +28,8 @@ def _print_answer(invocation: Json) -> None:
     console.write(base64.b64decode(content) if invocation.get("response_is_base64") else content)
     if sys.stdout.isatty() and not content.endswith("\n"):
         console.write("\n")
-    if invocation.get("truncated"):
-        console.warn(f"the answer was longer: its end is cut off ({invocation['invocation_id']})")
+    if invocation.get("notice"):
+        console.warn(f"{invocation['notice']} ({invocation['invocation_id']})")
 
 
 def _failure(invocation: Json, slug: str) -> InvocationFailed:

@@ -38,11 +38,11 @@ def test_an_answer_in_base64_is_printed_as_the_bytes_that_it_was(cast: Cast, pla
     assert cast("invoke", "hello", "Ada").stdout_bytes == content
 
 
-def test_a_truncated_answer_is_printed_with_a_warning(cast: Cast, platform: FakePlatform) -> None:
-    platform.on("POST", INVOKE, Reply(200, invocation(truncated=True)))
+def test_what_is_odd_about_an_answer_is_said_beside_it(cast: Cast, platform: FakePlatform) -> None:
+    platform.on("POST", INVOKE, Reply(200, invocation(truncated=True, notice="its end is cut off")))
     result = cast("invoke", "hello", "Ada")
-    assert result.exit_code == 0
-    assert "warning: the answer was longer" in result.stderr
+    assert (result.exit_code, result.stdout) == (0, "Hello, Ada!\n")
+    assert "warning: its end is cut off (inv_1)" in result.stderr
 
 
 def test_the_prompt_comes_from_stdin_when_none_is_given(cast: Cast, platform: FakePlatform) -> None:
