@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from castari import bootstrap
 from castari.adapters.bundle_bucket import bundle_key
+from castari.adapters.queues import Queue
 from castari.errors import NotFound
 from castari.ids import new_id
 from castari.messages import MAINTENANCE, DeleteAgent, Refill
@@ -86,7 +87,8 @@ def test_the_platforms_secret_is_read_and_never_printed() -> None:
 
 
 def test_messages_arrive_as_they_were_sent() -> None:
-    queue, client = bootstrap.maintenance_queue(), bootstrap.sqs()
+    client = bootstrap.sqs()
+    queue = Queue(client, client.create_queue(QueueName="test-messages")["QueueUrl"])
     sent = [
         Refill(user_id="user_1", slug="poet"),
         DeleteAgent(
