@@ -96,7 +96,8 @@ def _free_port(preferred: int) -> int:
     """Return `preferred` if nobody listens on it, else a port that the kernel picks."""
     for port in (preferred, 0):
         with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # Else a port rests a minute after use.
+            # Else a port rests for a minute after its use.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
