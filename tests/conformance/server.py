@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import select
 import signal
 import subprocess
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import IO, cast
 
 ROOT = Path(__file__).parents[2]
+_PRIVATE = ("AWS_", "CASTARI_", "E2B_")
+"""What the server must not need, and could give away."""
+
 READY_SECONDS = 300.0
 """The first start of the isolating engine on a machine builds the root filesystem."""
 
@@ -32,21 +36,15 @@ class RunningServer:
 
 
 @contextmanager
-def running_server(state: Path, *arguments: str, engine: str = "bare") -> Iterator[RunningServer]:
-    """Run a server and stop it with the block."""
+def running_server(
+    state: Path, *arguments: str, engine: str = "bare", instance: str | None = None
+) -> Iterator[RunningServer]:
+    """Run a server and stop it with the block. The next of its instance removes what a crashed one left."""
     state.mkdir(parents=True, exist_ok=True)
     key_file = state / "key"
     key_file.write_text("e2b_0123456789abcdef\n")
-    options = [
-        "--engine",
-        engine,
-        "--state-dir",
-        str(state),
-        "--api-key-file",
-        str(key_file),
-        "--instance",
-        "test",
-    ]
+    options = ["--engine", engine, "--instance", instance or secrets.token_hex(2)]
+    options += ["--state-dir", str(state), "--api-key-file", str(key_file)]
     with (state / "log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "local.sandboxes", *options, *arguments],
@@ -54,7 +52,7 @@ def running_server(state: Path, *arguments: str, engine: str = "bare") -> Iterat
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env={"PATH": os.environ["PATH"]},
+            env={name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE)},
         )
         try:
             with cast("IO[str]", process.stdout):

@@ -264,7 +264,7 @@ async def test_forking_says_that_it_is_not_supported(sdk: Sdk, sandbox: Any) -> 
 
 
 async def test_the_number_of_sandboxes_is_limited(sdk: Sdk, tmp_path: Path) -> None:
-    with running_server(tmp_path, "--max-sandboxes", "1") as server:
+    with running_server(tmp_path, "--max-sandboxes", "1", engine=ENGINE) as server:
         made = await sdk.create(**server.options)
         with pytest.raises(RateLimitException, match=r"maximum number of concurrent E2B sandboxes \(1\)"):
             await sdk.create(**server.options, retries=0)
@@ -273,13 +273,13 @@ async def test_the_number_of_sandboxes_is_limited(sdk: Sdk, tmp_path: Path) -> N
 
 
 async def test_snapshots_survive_a_crash_of_the_server_and_sandboxes_do_not(sdk: Sdk, tmp_path: Path) -> None:
-    with running_server(tmp_path, engine=ENGINE) as server:
+    with running_server(tmp_path, engine=ENGINE, instance="crashes") as server:
         sandbox = await sdk.create(**server.options)
         await sdk(sandbox.files.write, "a", "kept")
         snapshot = await sdk(sandbox.create_snapshot)
         server.process.kill()
         server.process.wait(30)
-    with running_server(tmp_path, engine=ENGINE) as server:
+    with running_server(tmp_path, engine=ENGINE, instance="crashes") as server:
         with pytest.raises(SandboxNotFoundException):
             await sdk(sdk.sandbox_class.connect, sandbox.sandbox_id, **server.options)
         again = await sdk.create(snapshot.snapshot_id, **server.options)

@@ -36,8 +36,7 @@ class Layers:
         layer = new_id("s")
         self._being_made.add(layer)
         try:
-            async with sandbox.transition:
-                await sandbox.guest.snapshot(layer)
+            await sandbox.guest.snapshot(layer)
             made = _describe(sandbox, layer, name)
             self.catalogue.add(made)
         except EngineError as error:

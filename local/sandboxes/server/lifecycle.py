@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from local.sandboxes.server.registry import Registry
 from local.sandboxes.server.sandbox import Sandbox
 from local.sandboxes.server.schemas import NewSandbox
 from local.sandboxes.server.settings import Settings
+from local.sandboxes.server.snapshots import Snapshot
 from local.sandboxes.server.templates import Template
 from local.sandboxes.server.upstream import Upstream
 
@@ -64,7 +66,8 @@ class Lifecycle:
             sandbox.timer.cancel()
         # First, so that no stream tells of a command's end that was the sandbox's.
         await sandbox.upstream.close()
-        await sandbox.guest.kill()
+        async with sandbox.transition:
+            await sandbox.guest.kill()
         self.counters.ended(reason)
         log.event(
             "sandbox_ended",
@@ -87,28 +90,34 @@ class Lifecycle:
 
     async def pause(self, sandbox: Sandbox) -> None:
         """Freeze a sandbox, and drop its connections. Raises `ApiError` if it is paused already."""
-        if sandbox.state == "paused":
-            raise ApiError(409, f"sandbox {sandbox.sandbox_id} is already paused")
-        sandbox.state = "paused"
+        async with self._changing(sandbox):
+            if sandbox.state == "paused":
+                raise ApiError(409, f"sandbox {sandbox.sandbox_id} is already paused")
+            sandbox.state = "paused"
+            await sandbox.upstream.close()
+            try:
+                await sandbox.guest.pause()
+            except EngineError:
+                self._open(sandbox)
+                raise
         if sandbox.timer:
             sandbox.timer.cancel()
-        async with sandbox.transition:
-            await sandbox.upstream.close()
-            await sandbox.guest.pause()
         log.event("sandbox_paused", sandbox_id=sandbox.sandbox_id)
 
     async def resume(self, sandbox: Sandbox, seconds: int | None) -> None:
         """Let a paused sandbox run on for that long. Raises `ApiError` if it ended meanwhile."""
         self._seconds(seconds)
-        async with sandbox.transition:
-            if self.registry.find(sandbox.sandbox_id) is not sandbox:
-                raise SandboxMissingError(sandbox.sandbox_id)
+        async with self._changing(sandbox):
             if sandbox.state == "paused":
                 await sandbox.guest.resume()
-                sandbox.upstream = Upstream(sandbox.guest.envd_socket)
-                sandbox.state = "running"
+                self._open(sandbox)
         self.set_timeout(sandbox, seconds)
         log.event("sandbox_resumed", sandbox_id=sandbox.sandbox_id)
+
+    async def snapshot(self, sandbox: Sandbox, name: str | None) -> Snapshot:
+        """Keep a sandbox's filesystem under an id, and a name if there is one. Raises `ApiError`."""
+        async with self._changing(sandbox):
+            return await self._layers.snapshot(sandbox, name)
 
     async def close(self) -> None:
         """End all sandboxes."""
@@ -117,6 +126,18 @@ class Lifecycle:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @asynccontextmanager
+    async def _changing(self, sandbox: Sandbox) -> AsyncIterator[None]:
+        """One change of a sandbox at a time, and none after its end."""
+        async with sandbox.transition:
+            if self.registry.find(sandbox.sandbox_id) is not sandbox:
+                raise SandboxMissingError(sandbox.sandbox_id)
+            yield
+
+    def _open(self, sandbox: Sandbox) -> None:
+        sandbox.upstream = Upstream(sandbox.guest.envd_socket)
+        sandbox.state = "running"
 
     async def _make(self, request: NewSandbox, template: Template) -> Sandbox:
         network = NetworkPolicy(

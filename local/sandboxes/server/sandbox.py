@@ -32,7 +32,7 @@ class Sandbox:
     state: State = "running"
     timer: asyncio.TimerHandle | None = field(default=None, repr=False)
     transition: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
-    """Held while the sandbox is frozen, thawed or kept as a snapshot."""
+    """Held while the sandbox is frozen, thawed, kept as a snapshot or killed: engines do one at a time."""
 
     @property
     def sandbox_id(self) -> str:

@@ -29,7 +29,7 @@ class SnapshotRoutes:
         """Keep a sandbox's filesystem."""
         wish = await read_body(request, NewSnapshot)
         sandbox = self._lifecycle.registry.get(request.match_info["id"])
-        snapshot = await self._layers.snapshot(sandbox, wish.name)
+        snapshot = await self._lifecycle.snapshot(sandbox, wish.name)
         return web.json_response(snapshot.to_json(), status=201)
 
     async def list(self, request: web.Request) -> web.Response:
