@@ -1,10 +1,11 @@
 """Runs the namespace engine for tests, and commands in its sandboxes, without the server between."""
 
+import asyncio
 import base64
 import json
 import os
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,15 @@ def nothing() -> Inventory:
     return Inventory(**dict.fromkeys(names, 0))
 
 
+async def eventually(condition: Callable[[], bool]) -> bool:
+    """Tell whether something becomes true: the kernel clears some things away a moment later."""
+    for _ in range(1000):
+        if condition():
+            return True
+        await asyncio.sleep(0.02)
+    return False
+
+
 async def run(sandbox: EngineSandbox, command: str, *, seconds: float = 60) -> Ended:
     """Run a shell command as the agents' user and return its output, both streams in one."""
     connector = aiohttp.UnixConnector(str(sandbox.envd_socket))
@@ -78,7 +88,7 @@ async def run_python(sandbox: EngineSandbox, code: str, *arguments: str, seconds
     """Run Python code as the agents' user."""
     encoded = base64.b64encode(code.encode()).decode()
     words = " ".join(f"'{each}'" for each in arguments)
-    return await run(sandbox, f"python3 -c \"$(echo {encoded} | base64 -d)\" {words}", seconds=seconds)
+    return await run(sandbox, f'python3 -c "$(echo {encoded} | base64 -d)" {words}', seconds=seconds)
 
 
 def _ended(stream: bytes) -> Ended:

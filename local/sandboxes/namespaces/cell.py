@@ -47,13 +47,17 @@ class Cell:
 
     async def kill(self) -> None:
         """End all its processes: the kernel kills a process namespace with its first process."""
+        self._killed = self._killed or not self.dead.is_set()
+        self.end()
+        await self.dead.wait()
+
+    def end(self) -> None:
+        """Begin to end all its processes, as if it had ended by itself."""
         if not self.dead.is_set():
-            self._killed = True
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.forked.pidfd, signal.SIGKILL)
             if self.frozen:  # Frozen by cgroup v1, a process does not even die.
                 self.cgroup.set_frozen(False)
-        await self.dead.wait()
 
     async def _expect(self, wanted: bytes) -> None:
         try:

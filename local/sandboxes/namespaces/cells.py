@@ -32,7 +32,7 @@ class Cells:
         self._settings = settings
         self._network = network
         self._disk = disk
-        self._zygote = Zygote(settings.instance, settings.serve)
+        self._zygote = Zygote(settings.instance, settings.serve, self._end_all)
         self._living: dict[int, Cell] = {}
         self._clearing: set[asyncio.Task[None]] = set()
         self._pool: deque[Cell] = deque()
@@ -70,7 +70,12 @@ class Cells:
                 await self._filler
         await asyncio.gather(*(cell.kill() for cell in list(self._living.values())))
         await asyncio.gather(*self._clearing)
-        self._zygote.close()
+        await self._zygote.close()
+
+    def _end_all(self) -> None:
+        """End the jails of a zygote that died: without their parent, they must not run on."""
+        for cell in self._living.values():
+            cell.end()
 
     async def _keep_filled(self) -> None:
         while True:
@@ -90,8 +95,13 @@ class Cells:
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         control.setblocking(False)
         path = self._settings.names.run / f"{index}.sock"
-        with theirs, _listen(path) as listener:
-            forked = await self._zygote.fork(plan, theirs, listener)
+        try:
+            with theirs, _listen(path) as listener:
+                forked = await self._zygote.fork(plan, theirs, listener)
+        except BaseException:
+            control.close()
+            path.unlink(missing_ok=True)
+            raise
         cell = Cell(plan, forked, control, path, find_cgroup(plan.cgroup))
         self._living[index] = cell
         cell.watch()

@@ -21,7 +21,11 @@ def wait_until_frozen(done: Callable[[], bool]) -> None:
 
 def members_of(directory: Path) -> list[int]:
     """Return the processes of a group and those below."""
-    return [int(pid) for path in directory.rglob("cgroup.procs") for pid in path.read_text().split()]
+    found: list[int] = []
+    for path in directory.rglob("cgroup.procs"):
+        with contextlib.suppress(OSError):  # It was removed while we looked.
+            found += map(int, path.read_text().split())
+    return found
 
 
 def count_of(directory: Path) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Coroutine
+from pathlib import Path
 
 from local.sandboxes.engine import BASE_LAYER, EngineError, SandboxSpec
 from local.sandboxes.namespaces.cell import Cell
@@ -59,10 +60,10 @@ class NamespaceEngine:
     async def create(self, spec: SandboxSpec) -> NamespaceSandbox:
         """Make a sandbox whose envd already answers."""
         layers = tuple(layer for layer in spec.layers if layer != BASE_LAYER)
+        lower = tuple(map(self._lower, layers))
         base = self._disk.base_of(layers[0]) if layers else self._settings.root.directories
-        lower = (*map(self._disk.lower, layers), *base)
         env = self._settings.root.env
-        claim = Claim(tuple(map(str, lower)), spec.limits, spec.privileges, env)
+        claim = Claim(tuple(map(str, (*lower, *base))), spec.limits, spec.privileges, env)
         self._uses.update(layers)
         cell = None
         try:
@@ -92,6 +93,11 @@ class NamespaceEngine:
         """Kill every sandbox and leave nothing of ours on the host; layers stay on disk."""
         await self._stack.aclose()
         await asyncio.gather(*self._ends)
+
+    def _lower(self, layer_id: str) -> Path:
+        if layer_id in self._doomed:
+            raise EngineError(f"there is no layer {layer_id!r}: it was deleted")
+        return self._disk.lower(layer_id)
 
     def _follow(self, end: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(end)

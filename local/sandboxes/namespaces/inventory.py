@@ -34,7 +34,7 @@ def take_inventory(instance: str) -> Inventory:
     names = Names(instance)
     cgroup = find_cgroup(names.cgroup)
     return Inventory(
-        processes=len(set(cgroup.members())) + len(zygotes(names)),
+        processes=len({*cgroup.members(), *zygotes(names)}),
         cgroups=cgroup.count(),
         mounts=Path("/proc/self/mounts").read_text().count(f" {names.run}/"),
         veths=len(list(Path("/sys/class/net").glob(f"{names.veth}*"))),
@@ -45,7 +45,7 @@ def take_inventory(instance: str) -> Inventory:
 
 
 def zygotes(names: Names) -> list[int]:
-    """Return the process ids of the zygotes that run for an instance."""
+    """Return the process ids of an instance's zygote, and of jails that it just forked."""
     wanted = "local.sandboxes.namespaces.zygote"
     return [pid for pid, words in _commands() if wanted in words and names.instance in words]
 

@@ -7,10 +7,11 @@ its memory and is ready in a millisecond, where a new interpreter would need hun
 import gc
 import importlib
 import os
+import select
 import signal
 import socket
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 from local.sandboxes.namespaces import syscalls
@@ -23,29 +24,53 @@ STARTED = b"started"
 
 @dataclass(frozen=True)
 class Zygote:
-    """The process's two lasting sockets and what every jail gets."""
+    """The process's lasting descriptors and what every jail gets."""
 
     server: socket.socket
     own_namespace: int
     serve: Serve
     filters: tuple[bytes, ...]
+    jails: set[int] = field(default_factory=set)
+    """The pidfds of those that live."""
 
     def run(self) -> NoReturn:
-        """Fork a jail for each message until the server goes away.
+        """Fork a jail for each message until the server goes away, then end them all."""
+        ready = select.poll()
+        ready.register(self.server, select.POLLIN)
+        self.server.send(STARTED)
+        while True:
+            for fd, _ in ready.poll():
+                if fd != self.server.fileno():
+                    ready.unregister(fd)
+                    self.jails.remove(fd)
+                    os.close(fd)
+                elif pidfd := self._answer():
+                    ready.register(pidfd, select.POLLIN)
+                else:
+                    self._kill_all()
+
+    def _answer(self) -> int | None:
+        """Fork one jail and return its pidfd; none when the server is gone.
 
         A message is a plan with two descriptors: the jail's end of its control socket and the
         listening socket of its envd. The answer is the jail's pid with its pidfd.
         """
-        self.server.send(STARTED)
-        while True:
-            message, fds, _, _ = socket.recv_fds(self.server, MAX_MESSAGE, 2)
-            if not message:
-                sys.exit(0)
-            pid = self._fork(Plan.load(message), fds)
-            pidfd = os.pidfd_open(pid)
-            socket.send_fds(self.server, [str(pid).encode()], [pidfd])
-            for fd in (*fds, pidfd):
-                os.close(fd)
+        message, fds, _, _ = socket.recv_fds(self.server, MAX_MESSAGE, 2)
+        if not message:
+            return None
+        pid = self._fork(Plan.load(message), fds)
+        for fd in fds:
+            os.close(fd)
+        pidfd = os.pidfd_open(pid)
+        self.jails.add(pidfd)
+        socket.send_fds(self.server, [str(pid).encode()], [pidfd])
+        return pidfd
+
+    def _kill_all(self) -> NoReturn:
+        # Not left to PR_SET_PDEATHSIG: the kernel drops it when envd acts as another user.
+        for pidfd in self.jails:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        sys.exit(0)
 
     def _fork(self, plan: Plan, fds: list[int]) -> int:
         # Without going back first, the kernel refuses to make the next process namespace.
@@ -60,7 +85,6 @@ class Zygote:
 
 def main(server_fd: int, serve_name: str) -> NoReturn:
     """Serve the server at the other end of `server_fd`; jails run `serve_name`, as `module:function`."""
-    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # The kernel buries jails; the server watches their pidfds.
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the server, which decides.
     module, function = serve_name.split(":")

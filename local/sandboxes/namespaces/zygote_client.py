@@ -1,11 +1,11 @@
 """The server's side of the zygote: starts it and has it fork jails."""
 
 import asyncio
-import contextlib
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -27,64 +27,76 @@ class Forked:
 
 
 class Zygote:
-    """A running zygote. Starts again by itself when it died: the jails that it had die with it."""
+    """A running zygote, started again at the next fork after it died. `on_death` is told when it does."""
 
-    def __init__(self, instance: str, serve: str) -> None:
+    def __init__(self, instance: str, serve: str, on_death: Callable[[], None]) -> None:
         self._arguments = (instance, serve)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._socket: socket.socket | None = None
+        self._on_death = on_death
+        self._running: _Running | None = None
         self._turn = asyncio.Lock()
 
     async def start(self) -> None:
         """Start it and wait until it can fork. Raises `EngineError` if it ends instead."""
-        ours = self._socket = self._launch()
+        self._running = running = self._launch()
+        asyncio.get_running_loop().add_reader(running.pidfd, self._bury)
         async with asyncio.timeout(_START_SECONDS):
-            answer = await asyncio.get_running_loop().sock_recv(ours, 64)
+            answer = await asyncio.get_running_loop().sock_recv(running.socket, 64)
         if answer != STARTED:
             raise EngineError("the zygote ended before it was ready: its error is in the server's output")
 
     async def fork(self, plan: Plan, control: socket.socket, listener: socket.socket) -> Forked:
         """Have a jail forked. It gets copies of both sockets."""
         async with self._turn:
-            ours = await self._started()
-            socket.send_fds(ours, [dump(plan)], [control.fileno(), listener.fileno()])
-            await _readable(ours)
-            message, fds, _, _ = socket.recv_fds(ours, 64, 1)
+            if self._running is None:
+                await self.start()
+            ours = cast("_Running", self._running).socket
+            try:
+                socket.send_fds(ours, [dump(plan)], [control.fileno(), listener.fileno()])
+                await _readable(ours)
+                message, fds, _, _ = socket.recv_fds(ours, 64, 1)
+            except OSError:
+                fds = []
         if not fds:
             raise EngineError("the zygote ended while it forked a sandbox: try again")
         return Forked(int(message), fds[0])
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End it, and with it every jail."""
-        if self._socket:
-            self._socket.close()
-        if self._process:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            self._process.wait()
-        self._socket = self._process = None
+        if running := self._running:
+            running.socket.shutdown(socket.SHUT_RDWR)
+            await asyncio.to_thread(running.process.wait)
+            self._bury()
 
-    async def _started(self) -> socket.socket:
-        if self._process is None or self._process.poll() is not None:
-            self.close()
-            await self.start()
-        return cast("socket.socket", self._socket)
+    def _bury(self) -> None:
+        if running := self._running:
+            self._running = None
+            asyncio.get_running_loop().remove_reader(running.pidfd)
+            os.close(running.pidfd)
+            running.socket.close()
+            running.process.wait()
+            self._on_death()
 
-    def _launch(self) -> socket.socket:
-        # On the main thread: the kernel ends it together with the thread that began it.
+    def _launch(self) -> "_Running":
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         command = [sys.executable, "-m", "local.sandboxes.namespaces.zygote", str(theirs.fileno())]
         # An environment of its own: what the server was given is not for sandboxes to inherit.
         environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(_REPOSITORY)}
         with theirs:
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 [*command, *self._arguments],
                 pass_fds=[theirs.fileno()],
                 env=environment,
                 stdin=subprocess.DEVNULL,
             )
-        return ours
+        return _Running(process, os.pidfd_open(process.pid), ours)
+
+
+@dataclass(frozen=True)
+class _Running:
+    process: subprocess.Popen[bytes]
+    pidfd: int
+    socket: socket.socket
 
 
 async def _readable(each: socket.socket) -> None:
