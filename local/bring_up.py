@@ -38,8 +38,8 @@ def start_all(places: Places, instance: str, *, engine: str) -> None:
     with step("start the local AWS"):
         ministack.start(places, stack)
     _deploy(places, stack, first_keys.make_platform_secret(stack))
-    with step("start the sandbox server (the first time it builds)"):
-        sandbox_server.wait(sandboxes, places, seconds=_FIRST_BUILD_SECONDS)
+    with step("start the sandbox server") as note:
+        sandbox_server.wait(sandboxes, places, note, seconds=_FIRST_BUILD_SECONDS)
     with step("start the relay"):
         relay_process.start(places, stack)
     with step("make the first API key"):

@@ -1,23 +1,26 @@
 """The sandbox server as a process of the stack: starts it, waits until it serves, removes what it left."""
 
 import asyncio
+import json
 import os
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from local import processes
 from local.identity import Identity
 from local.places import REPOSITORY, Places, write_private
 from local.sandboxes.namespaces import instances, leftovers, network
 from local.sandboxes.namespaces.settings import EngineSettings, Names
+from local.steps import Note
 
 NAME = "sandboxes"
 _POOL = 4
 _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.02
-_READY = '{"url"'
-"""How the one line begins that the server prints when it serves."""
+_BUILT = "root filesystem"
+"""The event that tells of a part of the root filesystem that is built."""
 
 
 def relay_address(instance: str, *, engine: str) -> str:
@@ -49,15 +52,30 @@ def start(places: Places, identity: Identity, *, engine: str) -> processes.Proce
     )
 
 
-def wait(process: processes.Process, places: Places, *, seconds: float) -> None:
-    """Wait until the server serves. Raises `ProcessFailed` with the end of its log if it does not."""
+def wait(process: processes.Process, places: Places, note: Note, *, seconds: float) -> None:
+    """Wait until the server serves; tell `note` what it builds the first time, which takes a minute.
+
+    Raises `ProcessFailed` with the end of its log if it does not come to serve.
+    """
     log = places.logs / f"{NAME}.log"
     deadline = time.monotonic() + seconds
-    while not any(line.startswith(_READY) for line in log.read_text(errors="replace").splitlines()):
+    told = 0
+    while True:
+        events = [json.loads(line) for line in _whole_lines(log) if line.startswith("{")]
+        for event in events[told:]:
+            if event.get("event") == _BUILT:
+                note(event["step"], event["seconds"])
+        told = len(events)
+        if any("url" in event for event in events):
+            return
         if not process.alive or time.monotonic() > deadline:
             message = f"the sandbox server did not start; its log ends:\n{processes.tail(log)}"
             raise processes.ProcessFailed(message)
         time.sleep(_POLL_SECONDS)
+
+
+def _whole_lines(log: Path) -> list[str]:
+    return [line for line in log.read_text(errors="replace").splitlines(keepends=True) if line.endswith("\n")]
 
 
 def stop(places: Places) -> None:
