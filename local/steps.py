@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-
 Note = Callable[[str, float], None]
 """Shows a part of a step that is done, with its seconds."""
 
