@@ -4,6 +4,7 @@ import base64
 import importlib
 import json
 import re
+import time
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -109,7 +110,7 @@ class Gateway:
                 "http": {"method": method, "path": path, "sourceIp": "192.0.2.1"},
                 "requestId": str(uuid4()),
                 "stage": "$default",
-                "timeEpoch": 0,
+                "timeEpoch": int(time.time() * 1000),
             },
             "isBase64Encoded": body is not None and not text,
         }

@@ -7,7 +7,9 @@ import pytest
 
 from castari import admin
 from castari.ids import new_id
+from tests.fakes import FakeSandboxes, ScriptedRunner, SetClock
 from tests.gateway import Gateway
+from tests.world import World
 
 
 @dataclass(frozen=True)
@@ -44,3 +46,10 @@ def account(new_account: Callable[..., Account]) -> Account:
 @pytest.fixture
 def api(account: Account) -> Gateway:
     return account.api
+
+
+@pytest.fixture
+def world(stack: dict[str, str]) -> World:
+    """The control plane with a sandbox service in memory and a clock that the test sets."""
+    clock, runner = SetClock(), ScriptedRunner(stack["RESULT_BUCKET"])
+    return World(clock, runner, FakeSandboxes(clock, runner))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from pydantic import ValidationError
 
@@ -24,11 +25,17 @@ class Attendance:
     finishes: Finishes
     kill: Kill
 
-    async def wait(self, launched: Launched, seconds: float) -> Invocation:
-        """Return the invocation finished, or as it is after `seconds`: then its result comes by S3."""
+    async def wait(self, launched: Launched, seconds: float, bounded: asyncio.Future[None]) -> Invocation:
+        """Return the invocation finished, or as it is after `seconds`: then its result comes by S3.
+
+        It is not finished before `bounded`, after which the sandbox ends by itself: should we die between
+        the terminal row and the kill, nothing else would know of it.
+        """
         try:
             async with asyncio.timeout(max(0.0, seconds)):
-                finished = await self._follow(launched)
+                finish = await self._listen(launched)
+                await asyncio.shield(bounded)
+                finished = finish()
         except (TimeoutError, SandboxLost, VendorUnavailable):
             # Also when a connection broke and nobody can tell: what is stored finishes it a moment later.
             return self.finishes.current(launched.invocation)
@@ -45,17 +52,19 @@ class Attendance:
             except VendorUnavailable:
                 return
 
-    async def _follow(self, launched: Launched) -> Finished:
-        invocation = launched.invocation
+    async def _listen(self, launched: Launched) -> Callable[[], Finished]:
+        """Return how to finish, once the runner has ended. Raises `SandboxLost` if nobody can tell."""
+        invocation, finishes = launched.invocation, self.finishes
         try:
             report = await _report(launched.command)
         except CommandTimedOut:
-            return self.finishes.by_stored_report(invocation, outcomes.timed_out(invocation.timeout_seconds))
+            timed_out = outcomes.timed_out(invocation.timeout_seconds)
+            return lambda: finishes.by_stored_report(invocation, timed_out)
         except SandboxMissing:
             report = None
         if report is None or not _is_of(report, invocation):
-            return self.finishes.by_stored_report(invocation, outcomes.lost())
-        return self.finishes.by_report(invocation, report)
+            return lambda: finishes.by_stored_report(invocation, outcomes.lost())
+        return partial(finishes.by_report, invocation, report)
 
 
 async def _report(command: RunningCommand) -> RunReport | None:

@@ -32,7 +32,7 @@ class Calls:
             raise VendorUnavailable("the invocation could not be recorded: try again") from error
         beside = asyncio.create_task(self.launches.after_start(launched))
         try:
-            return await self.attendance.wait(launched, seconds)
+            return await self.attendance.wait(launched, seconds, beside)
         finally:
             await beside
 

@@ -1,0 +1,188 @@
+"""Fakes of what a test must not need: a sandbox service that runs nothing, and clocks that are set."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+from pydantic import SecretStr
+
+from castari.adapters.results import response_key, result_key
+from castari.errors import CastariError, SandboxMissing
+from castari.models import SandboxAccess, SandboxSummary
+
+
+@dataclass
+class SetClock:
+    """A clock that a test moves."""
+
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_(self, **lasting: float) -> None:
+        self.now += timedelta(**lasting)
+
+
+class FakeCommand:
+    """A command whose frames a script yields; letting go leaves it alone."""
+
+    def __init__(self, frames: AsyncIterator[dict[str, Any]]) -> None:
+        self._frames = frames
+        self.let_go_of = False
+
+    def frames(self) -> AsyncIterator[dict[str, Any]]:
+        return self._frames
+
+    async def let_go(self) -> None:
+        self.let_go_of = True
+
+
+@dataclass
+class FakeSandbox:
+    """One sandbox: what it was made of, and what was started in it."""
+
+    template: str
+    metadata: dict[str, str]
+    started_at: datetime
+    ends_at: datetime
+    commands: list[tuple[str, dict[str, str], float]] = field(default_factory=list)
+
+
+Script = Callable[["FakeSandboxes", str, dict[str, str]], AsyncIterator[dict[str, Any]]]
+"""Frames of a command, of the service, the sandbox's id and the environment it was given."""
+
+
+@dataclass
+class FakeSandboxes:
+    """A sandbox service in memory, with the methods of the adapter."""
+
+    clock: Callable[[], datetime]
+    script: Script
+    deployment: str = "test"
+    alive: dict[str, FakeSandbox] = field(default_factory=dict)
+    snapshots: dict[str, str] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    failures: dict[str, list[CastariError]] = field(default_factory=dict)
+    """Errors that the next calls of a method raise instead."""
+    _by_key: dict[str, str] = field(default_factory=dict)
+
+    async def create(
+        self, template: str, *, timeout_seconds: int, metadata: Mapping[str, str], idempotency_key: str
+    ) -> SandboxAccess:
+        self._called("create")
+        if template.startswith("snapshot-") and template not in self.snapshots:
+            raise SandboxMissing("no such snapshot")
+        sandbox_id = self._by_key.setdefault(idempotency_key, f"sandbox{len(self._by_key)}")
+        now = self.clock()
+        self.alive[sandbox_id] = FakeSandbox(
+            template,
+            {"castari": self.deployment, **metadata},
+            now,
+            now + timedelta(seconds=timeout_seconds),
+        )
+        return SandboxAccess(
+            sandbox_id=sandbox_id, access_token=SecretStr(f"token-{sandbox_id}"), envd_version="0.6.13"
+        )
+
+    async def start(
+        self,
+        access: SandboxAccess,
+        command: str,
+        *,
+        environment: Mapping[str, SecretStr],
+        timeout_seconds: float,
+    ) -> FakeCommand:
+        self._called("start")
+        if access.sandbox_id not in self.alive:
+            raise SandboxMissing("it is gone")
+        assert access.access_token.get_secret_value() == f"token-{access.sandbox_id}"
+        plain = {name: value.get_secret_value() for name, value in environment.items()}
+        self.alive[access.sandbox_id].commands.append((command, plain, timeout_seconds))
+        return FakeCommand(self.script(self, access.sandbox_id, plain))
+
+    async def kill(self, sandbox_id: str) -> bool:
+        self._called("kill")
+        return self.alive.pop(sandbox_id, None) is not None
+
+    async def set_timeout(self, sandbox_id: str, seconds: int) -> None:
+        self._called("set_timeout")
+        if sandbox_id not in self.alive:
+            raise SandboxMissing("it is gone")
+        self.alive[sandbox_id].ends_at = self.clock() + timedelta(seconds=seconds)
+
+    async def snapshot(self, sandbox_id: str) -> str:
+        self._called("snapshot")
+        snapshot_id = f"snapshot-{len(self.snapshots)}"
+        self.snapshots[snapshot_id] = self.alive[sandbox_id].template
+        return snapshot_id
+
+    async def delete_snapshot(self, snapshot_id: str) -> None:
+        self._called("delete_snapshot")
+        self.snapshots.pop(snapshot_id, None)
+
+    async def list(self, **metadata: str) -> AsyncIterator[SandboxSummary]:
+        self._called("list")
+        for sandbox_id, sandbox in list(self.alive.items()):
+            if metadata.items() <= sandbox.metadata.items():
+                yield SandboxSummary(
+                    sandbox_id=sandbox_id,
+                    metadata=sandbox.metadata,
+                    started_at=sandbox.started_at,
+                    ends_at=sandbox.ends_at,
+                )
+
+    def let_time_pass(self) -> None:
+        """End what is past its own time, as the service does."""
+        for sandbox_id in [each for each, sandbox in self.alive.items() if sandbox.ends_at <= self.clock()]:
+            del self.alive[sandbox_id]
+
+    def _called(self, method: str) -> None:
+        self.calls.append(method)
+        if self.failures.get(method):
+            raise self.failures[method].pop(0)
+
+
+@dataclass
+class ScriptedRunner:
+    """Plays the runner: stores the result as it would, then prints the closing frame."""
+
+    bucket: str
+    answer: Callable[[str], dict[str, Any]] = lambda prompt: {"stdout": f"you said {prompt}", "exit_code": 0}
+    stores: bool = True
+    prints: bool = True
+    waits: Callable[[], Awaitable[object]] | None = None
+    environments: list[dict[str, str]] = field(default_factory=list)
+
+    async def __call__(
+        self, _service: FakeSandboxes, _sandbox_id: str, environment: dict[str, str]
+    ) -> AsyncIterator[dict[str, Any]]:
+        self.environments.append(environment)
+        report = self.report(environment)
+        yield {"castari": "started", "pid": 7}
+        if self.waits:
+            await self.waits()
+        if self.stores:
+            await asyncio.to_thread(self.store, report)
+        if self.prints:
+            yield {"castari": "result", "stored": self.stores, "report": report}
+
+    def report(self, environment: dict[str, str]) -> dict[str, Any]:
+        job = json.loads(environment["CASTARI_JOB"])
+        prompt = environment.get("CASTARI_PROMPT", "")
+        return {"invocation_id": job["invocation_id"], "attempt": job["attempt"], **self.answer(prompt)}
+
+    def store(self, report: dict[str, Any]) -> None:
+        """Store a report where the runner would."""
+        key = result_key(report["invocation_id"], report["attempt"])
+        boto3.client("s3").put_object(Bucket=self.bucket, Key=key, Body=json.dumps(report).encode())
+
+    def store_answer(self, invocation_id: str, attempt: int, content: bytes) -> None:
+        """Store a long answer where the runner would."""
+        boto3.client("s3").put_object(
+            Bucket=self.bucket, Key=response_key(invocation_id, attempt), Body=content
+        )

@@ -1,0 +1,184 @@
+"""The control plane over a local AWS, a fake sandbox service and a clock that is set; workers may crash."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+from uuid import uuid4
+
+from pydantic import SecretStr
+
+from castari import bootstrap
+from castari.adapters.queues import Queue
+from castari.adapters.sandboxes import Sandboxes
+from castari.adapters.sealing import Sealer
+from castari.errors import CastariError
+from castari.ids import new_id
+from castari.messages import Message
+from castari.models import ActiveVersion, Agent, Invocation
+from castari.services.attendance import Attendance
+from castari.services.builds import Builds
+from castari.services.calls import Calls
+from castari.services.cancels import Cancels
+from castari.services.completions import Completions
+from castari.services.deploys import Deploys
+from castari.services.environments import Environments
+from castari.services.finishes import Finishes
+from castari.services.invocations import Invocations
+from castari.services.launches import Launches
+from castari.services.removals import Removals
+from castari.services.starts import Starts
+from castari.services.sweep import Sweep
+from castari.services.switches import Switches
+from castari.services.warm import WarmPool
+from castari.settings import Limits
+from tests.fakes import FakeSandboxes, ScriptedRunner, SetClock
+
+SEALING_KEY = SecretStr("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+
+
+@dataclass
+class FakeQueue:
+    """A queue that keeps what was sent."""
+
+    messages: list[tuple[Message, int]] = field(default_factory=list)
+    failures: list[CastariError] = field(default_factory=list)
+
+    def send(self, message: Message, *, delay_seconds: int = 0) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.messages.append((message, delay_seconds))
+
+
+Wrap = Callable[[str, Any], Any]
+
+
+def unwrapped(_name: str, adapter: Any) -> Any:
+    """Leave an adapter as it is."""
+    return adapter
+
+
+@dataclass
+class World:
+    """What outlives any worker, and the making of workers."""
+
+    clock: SetClock
+    runner: ScriptedRunner
+    sandboxes: FakeSandboxes
+    limits: Limits = field(default_factory=Limits)
+    warm_size: int = 1
+    maintenance: FakeQueue = field(default_factory=FakeQueue)
+    invocations: FakeQueue = field(default_factory=FakeQueue)
+
+    def worker(self, wrap: Wrap = unwrapped) -> "Worker":
+        """Return a worker whose every adapter went through `wrap`."""
+        return Worker(self, wrap)
+
+    def agent(self, *, snapshot: str = "snapshot-of-the-agent", **fields: Any) -> Agent:
+        """Make an active agent."""
+        self.sandboxes.snapshots.setdefault(snapshot, "castari-base")
+        now = self.clock()
+        agent = Agent(
+            user_id=new_id("user"),
+            agent_id=new_id("agent"),
+            slug="hello",
+            name="Hello",
+            status="active",
+            active_version=ActiveVersion(version_id=new_id("ver"), number=1, snapshot_id=snapshot),
+            latest_version_number=1,
+            created_at=now,
+            updated_at=now,
+        ).model_copy(update=fields)
+        bootstrap.agents_table().create(agent)
+        return agent
+
+
+class Worker:
+    """Services over wrapped adapters; two workers share nothing but the world."""
+
+    def __init__(self, world: World, wrap: Wrap) -> None:
+        self.agents = wrap("agents", bootstrap.agents_table())
+        self.table = wrap("invocations", bootstrap.invocations_table())
+        self.warm = wrap("warm", bootstrap.warm_table())
+        self.versions = wrap("versions", bootstrap.versions_table())
+        self.results = wrap("results", bootstrap.result_bucket())
+        self.bundles = wrap("bundles", bootstrap.bundle_bucket())
+        self.secrets = wrap("secrets", bootstrap.secret_store())
+        self.sandboxes = cast("Sandboxes", wrap("sandboxes", world.sandboxes))
+        self.maintenance = cast("Queue", wrap("maintenance", world.maintenance))
+        self.queue = cast("Queue", wrap("queue", world.invocations))
+        self.sealer = Sealer(SEALING_KEY)
+        self._clock, self._limits, self._world = world.clock, world.limits, world
+        self._make_invocation_services()
+        self._make_deploy_services()
+
+    def _make_invocation_services(self) -> None:
+        clock = self._clock
+        environments = Environments(self.secrets, self.results, self._limits, SecretStr("platform-key"))
+        self.invocations = Invocations(self.table, self.results, self.queue, self._limits, clock)
+        self.finishes = Finishes(self.table, self.results, clock)
+        self.launches = Launches(
+            self.table, self.warm, self.sandboxes, self.sealer, environments, self.maintenance, clock
+        )
+        self.attendance = Attendance(self.finishes, self.sandboxes.kill)
+        self.calls = Calls(self.launches, self.attendance, self.finishes)
+        self.starts = Starts(self.agents, self.table, self.launches, self.finishes, self.queue)
+        self.completions = Completions(self.table, self.finishes, self.maintenance)
+
+    def _make_deploy_services(self) -> None:
+        clock, limits = self._clock, self._limits
+        self.pool = WarmPool(
+            self.agents, self.warm, self.sandboxes, self.sealer, limits, self._world.warm_size, clock
+        )
+        self.switches = Switches(self.agents, self.versions, clock)
+        self.builds = Builds(self.sandboxes, self.bundles, self.secrets, limits, "castari-base")
+        self.deploys = Deploys(
+            agents=self.agents,
+            versions=self.versions,
+            bundles=self.bundles,
+            builds=self.builds,
+            switches=self.switches,
+            pool=self.pool,
+            maintenance=self.maintenance,
+            limits=limits,
+            base_template="castari-base",
+            clock=clock,
+        )
+        self.sweep = Sweep(
+            invocations=self.table,
+            versions=self.versions,
+            warm=self.warm,
+            sandboxes=self.sandboxes,
+            finishes=self.finishes,
+            attendance=self.attendance,
+            pool=self.pool,
+            limits=limits,
+            clock=clock,
+        )
+        self.cancels = Cancels(self.table, self.finishes)
+        self.removals = Removals(
+            agents=self.agents,
+            versions=self.versions,
+            invocations=self.table,
+            sandboxes=self.sandboxes,
+            secrets=self.secrets,
+            bundles=self.bundles,
+            results=self.results,
+            pool=self.pool,
+            cancels=self.cancels,
+            switches=self.switches,
+        )
+
+    async def call(self, agent: Agent, prompt: str = "hi", *, seconds: float = 5, **more: Any) -> Invocation:
+        """Invoke and wait."""
+        return await self.calls.call(agent, self.invocations.draft(agent, prompt, **more), seconds)
+
+    async def warm_up(self, agent: Agent) -> str:
+        """Make one warm sandbox and return its id."""
+        assert agent.active_version
+        version = agent.active_version
+        return (await self.pool.add(agent, version.version_id, version.snapshot_id)).sandbox_id
+
+
+def unique() -> str:
+    """Return a name of the test's own."""
+    return uuid4().hex[:12]
