@@ -76,12 +76,16 @@ class Report:
 
     def __str__(self) -> str:
         """Return the table that `make bench` prints."""
-        rows = [f"{'figure':34}{'p50':>12}{'p99':>12}{'n':>7}"]
-        rows += [f"{n:34}{f['p50']:>12.2f}{f['p99']:>12.2f}{f['n']:>7.0f}" for n, f in self.figures().items()]
-        rows += ["", *(f"{name:34}{value:>12.2f} x" for name, value in sorted(self.ratios.items()))]
-        rows += ["", *(f"{name:34}{value:>12g}" for name, value in sorted(self.counts.items()))]
-        rows += ["", *(f"{name:34}left out: {reason}" for name, reason in sorted(self.left_out.items()))]
-        return "\n".join(rows)
+        figures = [
+            f"{n:34}{f['p50']:>12.2f}{f['p99']:>12.2f}{f['n']:>7.0f}" for n, f in self.figures().items()
+        ]
+        sections = [
+            [f"{'figure':34}{'p50':>12}{'p99':>12}{'n':>7}", *figures] if figures else [],
+            [f"{name:34}{value:>12.2f} x" for name, value in sorted(self.ratios.items())],
+            [f"{name:34}{value:>12g}" for name, value in sorted(self.counts.items())],
+            [f"{name:34}left out: {reason}" for name, reason in sorted(self.left_out.items())],
+        ]
+        return "\n\n".join("\n".join(section) for section in sections if section)
 
 
 def _machine() -> dict[str, str | int | float]:

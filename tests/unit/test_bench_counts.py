@@ -11,6 +11,7 @@ from bench.billing import billed_milliseconds
 from bench.calls import up_to_start
 from bench.counting_proxy import Call
 from bench.leaks import surplus
+from bench.soak import Footing, growth
 from local.sandboxes.namespaces.inventory import Inventory
 
 START = "POST /process.Process/Start"
@@ -58,3 +59,11 @@ def test_fewer_of_one_thing_does_not_hide_more_of_another() -> None:
     before = Inventory(5, 5, 5, 5, 1, 5, 5)
     after = Inventory(3, 6, 5, 5, 1, 7, 5)
     assert surplus(before, after) == 3
+
+
+def test_memory_that_rises_through_the_second_half_is_growth() -> None:
+    assert growth([Footing(10.0 + step, 20) for step in range(10)]) == Footing(3.0, 0)
+
+
+def test_memory_that_only_swings_is_no_growth() -> None:
+    assert growth([Footing(10.0 + step % 2, 20 + step % 2) for step in range(10)]).memory_mb <= 0

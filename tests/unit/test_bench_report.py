@@ -75,4 +75,4 @@ def test_the_table_says_what_was_left_out_and_why() -> None:
 
 def test_an_unknown_part_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sandboxes"]) == 2
-    assert "lambda, sandbox, deploy, invoke" in capsys.readouterr().err
+    assert "lambda, sandbox, deploy, invoke, soak" in capsys.readouterr().err
