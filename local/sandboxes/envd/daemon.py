@@ -30,40 +30,58 @@ MAX_LINE_BYTES = 16 * 1024
 """Room for a path of 4,096 bytes, each percent-encoded, in a request line."""
 
 
-def serve(
+async def serve(
     listener: socket.socket, confinement: Confinement, env: Mapping[str, str] = DEFAULT_ENVIRONMENT
-) -> NoReturn:
+) -> None:
     """Serve on `listener` for ever, as root of the sandbox and its first process.
 
     `env` is what the environment of every command contains, whoever runs it.
     """
-    run(listener, Guest(Accounts(confinement.privileges), partial(confine, confinement), env))
+    await _serve(listener, Guest(Accounts(confinement.privileges), partial(confine, confinement), env))
 
 
 def run(listener: socket.socket, guest: Guest) -> NoReturn:
     """Serve `guest` on a listening Unix socket for ever."""
-    os.set_inheritable(listener.fileno(), False)
-    os.umask(0o022)
-    # Commands share their user with a thread of ours and may signal it: no handler, nothing happens to pid 1.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     asyncio.run(_serve(listener, guest))
     raise SystemExit(0)
 
 
+async def warm_up() -> None:
+    """Answer a few requests of our own, so that what this takes is in memory. Starts no thread."""
+    loop = asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    server = _server(Guest(Accounts(), lambda: None), Reaper())
+    await loop.connect_accepted_socket(server, theirs)
+    reader, writer = await asyncio.open_connection(sock=ours)
+    for line in ("GET /health", "POST /process.Process/List", "POST /process.Process/Connect"):
+        writer.write(f"{line} HTTP/1.1\r\nHost: envd\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+        await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+    await server.shutdown()
+
+
 async def _serve(listener: socket.socket, guest: Guest) -> None:
+    os.set_inheritable(listener.fileno(), False)
+    os.umask(0o022)
+    # Commands share their user with a thread of ours and may signal it: no handler, nothing happens to pid 1.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     reaper = Reaper()
     reaper.start()
-    server = web.Server(
+    await asyncio.get_running_loop().create_unix_server(_server(guest, reaper), sock=listener)
+    with suppress(ConnectError):
+        guest.spawner(guest.accounts.find(DEFAULT_USER))
+    await asyncio.Event().wait()
+
+
+def _server(guest: Guest, reaper: Reaper) -> web.Server:
+    return web.Server(
         partial(_handle, _routes(guest, ProcessService(guest, reaper))),
         handler_cancellation=True,
         access_log=None,
         auto_decompress=False,
         max_line_size=MAX_LINE_BYTES,
     )
-    await asyncio.get_running_loop().create_unix_server(server, sock=listener)
-    with suppress(ConnectError):
-        guest.spawner(guest.accounts.find(DEFAULT_USER))
-    await asyncio.Event().wait()
 
 
 def _routes(guest: Guest, processes: ProcessService) -> dict[tuple[str, str], Handler]:

@@ -32,7 +32,7 @@ class Cells:
         self._settings = settings
         self._network = network
         self._disk = disk
-        self._zygote = Zygote(settings.instance, settings.serve, self._end_all)
+        self._zygote = Zygote(settings.instance, settings.daemon, self._end_all)
         self._living: dict[int, Cell] = {}
         self._clearing: set[asyncio.Task[None]] = set()
         self._pool: deque[Cell] = deque()

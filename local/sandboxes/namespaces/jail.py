@@ -1,12 +1,13 @@
 """The first process of a sandbox: prepares a jail, waits for its claim, locks itself in and serves envd."""
 
+import asyncio
 import os
 import signal
 import socket
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from local.sandboxes.engine import Limits
 from local.sandboxes.envd.confine import ENVD_CAPABILITIES, ENVD_OOM_SCORE, Confinement
@@ -19,7 +20,15 @@ from local.sandboxes.namespaces.netlink import Netlink
 from local.sandboxes.namespaces.plans import Claim, Plan
 from local.sandboxes.rootfs import FIRST_UID
 
-Serve = Callable[[socket.socket, Confinement, dict[str, str]], NoReturn]
+
+@dataclass(frozen=True)
+class GuestCode:
+    """What a jail runs once it is locked in, and the filters for what that starts."""
+
+    serve: Callable[[socket.socket, Confinement, dict[str, str]], Awaitable[None]]
+    warm_up: Callable[[], Coroutine[None, None, None]]
+    filters: tuple[bytes, ...]
+
 
 PREPARED, READY, FAILED = b"prepared", b"ready", b"failed: "
 """What a jail says on its control socket; after `FAILED` follows why."""
@@ -29,27 +38,32 @@ _NICE = 10  # While it prepares itself nobody waits for it, and running sandboxe
 _MIB = 1024 * 1024
 
 
-def run_jail(
-    plan: Plan, control: socket.socket, listener: socket.socket, serve: Serve, filters: tuple[bytes, ...]
-) -> NoReturn:
-    """Become a sandbox, as the first process of a new process namespace. Ends with it, never returns."""
+async def run_jail(plan: Plan, control: socket.socket, listener: socket.socket, guest: GuestCode) -> None:
+    """Become a sandbox, as the first process of a new process namespace. Ends with it, never returns.
+
+    The event loop runs before the claim comes, so that envd is at work the moment it is locked in.
+    """
     try:
-        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        _close_all_but(control.fileno(), listener.fileno())
         cgroup = find_cgroup(plan.cgroup)
         namespace = _prepare(plan, cgroup)
+        await guest.warm_up()
         control.send(PREPARED)
-        claim = Claim.load(_receive(control))
-        _enter(plan, claim, cgroup, namespace, filters)
+        claim = Claim.load(await _receive(control))
+        _enter(plan, claim, cgroup, namespace, guest.filters)
         control.send(READY)
         control.close()
     except BaseException as error:  # noqa: BLE001 (nobody above could handle it)
         _report(control, error)
         os._exit(1)
-    sudo = claim.privileges == "sudo"
-    confinement = Confinement(claim.privileges, () if sudo else filters, claim.limits.open_files)
-    serve(listener, confinement, claim.env)
+    filters = () if claim.privileges == "sudo" else guest.filters
+    await guest.serve(listener, Confinement(claim.privileges, filters, claim.limits.open_files), claim.env)
+
+
+def begin_jail(*sockets: socket.socket) -> None:
+    """Cut what ties a process just forked to the zygote, but for the sockets."""
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _close_all_but(*(each.fileno() for each in sockets))
 
 
 def _prepare(plan: Plan, cgroup: Cgroup) -> int:
@@ -102,8 +116,9 @@ def _apply(limits: Limits, plan: Plan, cgroup: Cgroup) -> None:
     btrfs.limit_subvolume(Path(plan.subvolume), limits.disk_mb * _MIB)
 
 
-def _receive(control: socket.socket) -> bytes:
-    message = control.recv(MAX_MESSAGE)
+async def _receive(control: socket.socket) -> bytes:
+    control.setblocking(False)
+    message = await asyncio.get_running_loop().sock_recv(control, MAX_MESSAGE)
     if not message:
         os._exit(0)  # The server is gone, or needs this jail no longer.
     return message

@@ -75,5 +75,7 @@ class NamespaceSandbox:
     async def _while_alive(self, work: Callable[[], T]) -> T:
         try:
             return await asyncio.to_thread(work)
-        except FileNotFoundError as error:
-            raise EngineError("the sandbox has ended") from error
+        except OSError as error:
+            if self.cell.dead.is_set():
+                raise EngineError("the sandbox has ended") from error
+            raise

@@ -73,8 +73,8 @@ class EngineSettings:
     """The one TCP port of the host that sandboxes reach, on `Network.relay_address`."""
     nameservers: tuple[str, ...] = ()
     """IPv4 addresses; by default the host's."""
-    serve: str = "local.sandboxes.envd.daemon:serve"
-    """The function that serves envd in a sandbox, as `module:function`."""
+    daemon: str = "local.sandboxes.envd.daemon"
+    """The module that serves in a sandbox, with `serve` and `warm_up`."""
 
     @property
     def names(self) -> Names:

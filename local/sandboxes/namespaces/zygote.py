@@ -4,6 +4,7 @@ It has one thread, holds no secret of any sandbox and ends with the server. A fo
 its memory and is ready in a millisecond, where a new interpreter would need hundreds.
 """
 
+import asyncio
 import gc
 import importlib
 import os
@@ -15,11 +16,12 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from local.sandboxes.namespaces import syscalls
-from local.sandboxes.namespaces.jail import MAX_MESSAGE, Serve, run_jail
+from local.sandboxes.namespaces.jail import MAX_MESSAGE, GuestCode, begin_jail, run_jail
 from local.sandboxes.namespaces.plans import Plan
 from local.sandboxes.namespaces.seccomp import agent_filters
 
 STARTED = b"started"
+_WARM_UPS = 20
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,7 @@ class Zygote:
 
     server: socket.socket
     own_namespace: int
-    serve: Serve
-    filters: tuple[bytes, ...]
+    guest: GuestCode
     jails: set[int] = field(default_factory=set)
     """The pidfds of those that live."""
 
@@ -79,18 +80,23 @@ class Zygote:
         pid = os.fork()
         if pid == 0:
             control, listener = (socket.socket(fileno=fd) for fd in fds)
-            run_jail(plan, control, listener, self.serve, self.filters)
+            begin_jail(control, listener)
+            asyncio.run(run_jail(plan, control, listener, self.guest))
+            os._exit(0)
         return pid
 
 
-def main(server_fd: int, serve_name: str) -> NoReturn:
-    """Serve the server at the other end of `server_fd`; jails run `serve_name`, as `module:function`."""
+def main(server_fd: int, daemon_name: str) -> NoReturn:
+    """Serve the server at the other end of `server_fd`; jails run the module `daemon_name`."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # The kernel buries jails; the server watches their pidfds.
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the server, which decides.
-    module, function = serve_name.split(":")
-    serve: Serve = getattr(importlib.import_module(module), function)
+    daemon = importlib.import_module(daemon_name)
+    guest = GuestCode(daemon.serve, daemon.warm_up, agent_filters())
     own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
-    zygote = Zygote(socket.socket(fileno=server_fd), own_namespace, serve, agent_filters())
+    zygote = Zygote(socket.socket(fileno=server_fd), own_namespace, guest)
+    # Code that has run a few times is specialised; done here, it is shared instead of done in each jail.
+    for _ in range(_WARM_UPS):
+        asyncio.run(guest.warm_up())
     gc.collect()
     gc.freeze()  # Objects out of the collector's sight leave their pages shared with every jail.
     zygote.run()

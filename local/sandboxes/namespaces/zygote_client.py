@@ -29,8 +29,8 @@ class Forked:
 class Zygote:
     """A running zygote, started again at the next fork after it died. `on_death` is told when it does."""
 
-    def __init__(self, instance: str, serve: str, on_death: Callable[[], None]) -> None:
-        self._arguments = (instance, serve)
+    def __init__(self, instance: str, daemon: str, on_death: Callable[[], None]) -> None:
+        self._arguments = (instance, daemon)
         self._on_death = on_death
         self._running: _Running | None = None
         self._turn = asyncio.Lock()
