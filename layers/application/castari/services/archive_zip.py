@@ -1,6 +1,7 @@
 """Looks into a zip file: its directory stands at its end, so the file is spooled first."""
 
 import stat
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -11,6 +12,11 @@ from castari.services.archive_streams import CHUNK_BYTES, Readable, broken, refu
 
 _MOST_ENTRIES = 20_000
 _LARGEST_DIRECTORY_BYTES = 16 * 1024**2
+# What the standard library raises on damaged files: its checks are not complete.
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
+    *(ArithmeticError, LookupError, RuntimeError, ValueError),
+)
 _END, _END_BYTES, _LONGEST_COMMENT = b"PK\x05\x06", 22, 65_535
 
 
@@ -24,7 +30,7 @@ def read(stream: Readable, contents: Contents) -> None:
             with zipfile.ZipFile(spooled) as archive:
                 for entry in archive.infolist():
                     _add_zip_entry(archive, entry, contents)
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, zlib.error) as error:
+        except _DAMAGED as error:
             raise broken(str(error)) from error
 
 

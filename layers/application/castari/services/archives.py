@@ -6,7 +6,7 @@ from typing import Literal
 from castari.manifest import Manifest
 from castari.services import archive_tar, archive_zip
 from castari.services.archive_contents import Contents
-from castari.services.archive_streams import Counted, Inflated, Readable, broken, refused
+from castari.services.archive_streams import CHUNK_BYTES, Counted, Inflated, Readable, broken, refused
 
 BundleFormat = Literal["tar.gz", "zip"]
 
@@ -47,3 +47,5 @@ def _read_tar(stream: Readable, contents: Contents) -> None:
         if entry.kind not in {b"0", b"5"}:
             raise refused(f"`{entry.name[:200]}` is a link or a special file", "pack plain files only")
         contents.add(entry.name, entry.size, is_folder=entry.kind == b"5", content=content)
+    while stream.read(CHUNK_BYTES):
+        pass  # What follows the last entry is no matter, but gzip's checksum stands behind it.
