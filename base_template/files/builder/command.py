@@ -1,4 +1,4 @@
-"""Runs one command of a build: bounded in time, its output kept at the end only."""
+"""Runs one command of a build: bounded in time, its output passed on as it comes and kept at the end only."""
 
 import os
 import select
@@ -6,11 +6,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
+
+from builder.echo import Echo
 
 TAIL_BYTES = 6_000
 _GRACE_SECONDS = 0.5
+_TICK_SECONDS = 0.3
 
 
 class Ended:
@@ -44,9 +47,10 @@ def _drain(process: subprocess.Popen[bytes], ends_at: float) -> tuple[bytes, boo
         raise ValueError("the command needs a pipe")
     pipe, exit_event, tail = process.stdout.fileno(), os.pidfd_open(process.pid), b""
     exited = False
-    with process.stdout, os.fdopen(exit_event):
+    with process.stdout, os.fdopen(exit_event), closing(Echo()) as echo:
         while (left := ends_at - time.monotonic()) > 0:
-            ready, _, _ = select.select([pipe, *([] if exited else [exit_event])], [], [], left)
+            watched = [pipe, *([] if exited else [exit_event])]
+            ready, _, _ = select.select(watched, [], [], min(left, _TICK_SECONDS))
             if exit_event in ready:
                 exited, ends_at = True, time.monotonic() + _GRACE_SECONDS
             if pipe in ready:
@@ -54,6 +58,8 @@ def _drain(process: subprocess.Popen[bytes], ends_at: float) -> tuple[bytes, boo
                 if not chunk:
                     return tail, exited or _exits(exit_event, ends_at)
                 tail = (tail + chunk)[-TAIL_BYTES:]
+                echo.feed(chunk)
+            echo.tick()
     return tail, exited
 
 
