@@ -259,3 +259,11 @@ async def test_a_broken_gzip_body_is_refused(sandbox: Any, http: httpx.AsyncClie
         answer = await http.post(sandbox.upload_url("a"), content=body, headers=headers)
         assert answer.status_code == 400
         assert "gzip" in answer.json()["message"]
+
+
+async def test_a_large_upload_that_is_refused_early_still_says_why(sdk: Sdk, sandbox: Any) -> None:
+    await sdk(sandbox.files.make_dir, "d")
+    for raw in (False, True):
+        with pytest.raises(InvalidArgumentException, match="is a directory"):
+            await sdk(sandbox.files.write, "d", SIX_MIB * 8, use_octet_stream=raw)
+    assert await sdk(sandbox.files.exists, "d")

@@ -264,3 +264,38 @@ async def _settled(read: Any) -> str:
             value = str(await read())
             last, seen = value, seen + 1 if value == last and value else 0
     return last
+
+
+@pytest.mark.parametrize("cut", [b"\0", b"\0\0\0\0\x09{}", b"\1\0\0\0\2{}", b""])
+async def test_a_broken_stream_ends_with_an_error(
+    http: httpx.AsyncClient, stream_headers: dict[str, str], cut: bytes
+) -> None:
+    answer = await http.post("/process.Process/Start", headers=stream_headers, content=cut)
+    assert answer.status_code == 200
+    assert _frames(answer.content)[-1][1]["error"]["code"] in ("invalid_argument", "unimplemented")
+
+
+_FILE_HEAD = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data", b"x"),
+        ("multipart/form-data; boundary=b", b""),
+        ("multipart/form-data; boundary=b", b"no boundary"),
+        ("multipart/form-data; boundary=b", b"--b\r\nbroken"),
+        ("multipart/form-data; boundary=b", b"--b\r\nContent-Disposition: x\r\n\r\nx\r\n--b--\r\n"),
+        ("multipart/form-data; boundary=b", b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\nx'),
+        ("multipart/form-data; boundary=b", _FILE_HEAD + b"cut"),
+        ("multipart/form-data; boundary=b", _FILE_HEAD + b"cut" * 100_000),
+        ("multipart/form-data; boundary=" + "b" * 100, b"x"),
+        ("multipart/mixed; boundary=b", b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n"),
+    ],
+)
+async def test_a_broken_form_is_an_invalid_argument(
+    http: httpx.AsyncClient, envd_headers: dict[str, str], content_type: str, body: bytes
+) -> None:
+    headers = {**envd_headers, "Content-Type": content_type}
+    answer = await http.post("/files", headers=headers, content=body)
+    assert (answer.status_code, answer.json()["code"]) == (400, 400)

@@ -4,6 +4,7 @@ A frame is one flag byte, the payload's length in four bytes, most significant f
 and the payload. The last frame of a stream carries the flag 2 and the outcome.
 """
 
+import asyncio
 import base64
 import binascii
 import json
@@ -35,7 +36,7 @@ def parse(payload: bytes) -> Message:
     """Read one JSON message. Raises `ConnectError` for anything but an object."""
     try:
         message = json.loads(payload or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConnectError("invalid_argument", f"the message is not JSON: {error}") from None
     if not isinstance(message, dict):
         raise ConnectError("invalid_argument", "the message is not a JSON object")
@@ -82,10 +83,10 @@ async def read_unary(request: web.BaseRequest) -> Message:
 async def read_frames(content: StreamReader) -> AsyncIterator[Message]:
     """Read framed messages until the client ends its stream."""
     while first := await content.read(1):
-        header = first + await content.readexactly(_HEADER_BYTES - 1)
+        header = first + await _exactly(content, _HEADER_BYTES - 1)
         length = int.from_bytes(header[1:], "big")
         _check_length(length)
-        payload = await content.readexactly(length)
+        payload = await _exactly(content, length)
         if header[0] & _END:
             return
         if header[0]:
@@ -126,6 +127,13 @@ async def answer_stream(
         outcome = {"error": error.to_json()}
     await response.write_eof(frame(_encode(outcome), _END))
     return response
+
+
+async def _exactly(content: StreamReader, length: int) -> bytes:
+    try:
+        return await content.readexactly(length)
+    except asyncio.IncompleteReadError:
+        raise ConnectError("invalid_argument", "the stream ends within a message") from None
 
 
 def _encode(message: Message) -> bytes:

@@ -13,10 +13,10 @@ from aiohttp import web
 
 from local.sandboxes.envd.accounts import Account, acting_as
 from local.sandboxes.envd.errors import ConnectError
+from local.sandboxes.envd.gunzip import WBITS
 from local.sandboxes.envd.paths import resolve
 
 CHUNK_BYTES = 256 * 1024
-GZIP_WBITS = 31
 
 
 def open_regular(path: Path, account: Account, flags: int) -> IO[bytes]:
@@ -74,7 +74,7 @@ def _chunks(file: IO[bytes], length: int) -> Iterator[bytes]:
 
 
 def _gzipped(file: IO[bytes]) -> Iterator[bytes]:
-    compressor = zlib.compressobj(level=1, wbits=GZIP_WBITS)
+    compressor = zlib.compressobj(level=1, wbits=WBITS)
     while chunk := file.read(CHUNK_BYTES):
         if packed := compressor.compress(chunk):
             yield packed

@@ -3,6 +3,7 @@
 import os
 import shutil
 import stat
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,17 +60,44 @@ def remove(message: Message, account: Account) -> Message:
     path = resolve(field(message, "path", str, ""), account)
     with acting_as(account):
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
+            _remove_tree(path)
         elif os.path.lexists(path):
             path.unlink()
     return {}
 
 
 def _walk(directory: Path, depth: int) -> Iterator[Path]:
+    """Yield what is below `directory`, parents first, however deep: recursion ends at a thousand levels."""
+    pending = [_sorted_entries(directory)]
+    while pending:
+        entry = next(pending[-1], None)
+        if entry is None:
+            pending.pop()
+            continue
+        yield Path(entry.path)
+        if len(pending) < depth and entry.is_dir(follow_symlinks=False):
+            pending.append(_sorted_entries(entry.path))
+
+
+def _sorted_entries(directory: str | Path) -> Iterator["os.DirEntry[str]"]:
     with os.scandir(directory) as listing:
-        entries = sorted(listing, key=lambda entry: entry.name)
-    for entry in entries:
-        path = directory / entry.name
-        yield path
-        if depth > 1 and entry.is_dir(follow_symlinks=False):
-            yield from _walk(path, depth - 1)
+        return iter(sorted(listing, key=lambda entry: entry.name))
+
+
+def _remove_tree(top: Path) -> None:
+    try:
+        shutil.rmtree(top)
+    except RecursionError:
+        _flatten(top)
+        shutil.rmtree(top)
+
+
+def _flatten(top: Path) -> None:
+    """Move every directory below `top` right beneath it: neither a stack nor a path grows with the depth."""
+    pending = [Path(entry.path) for entry in _sorted_entries(top) if entry.is_dir(follow_symlinks=False)]
+    while pending:
+        directory = pending.pop()
+        for entry in _sorted_entries(directory):
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(top / uuid.uuid4().hex)
+                Path(entry.path).rename(pending[-1])

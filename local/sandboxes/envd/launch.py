@@ -9,7 +9,7 @@ from local.sandboxes.envd.accounts import Account, acting_as
 from local.sandboxes.envd.connect import Message, field
 from local.sandboxes.envd.errors import ConnectError
 from local.sandboxes.envd.guest import Guest
-from local.sandboxes.envd.paths import resolve
+from local.sandboxes.envd.paths import check_text, resolve
 from local.sandboxes.envd.process import Process, ProcessConfig
 from local.sandboxes.envd.spawn import Command, Standard
 
@@ -81,8 +81,9 @@ def _pipes(theirs: ExitStack, *, stdin: bool) -> tuple[Standard, Standard]:
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str) or "\0" in value:
-        raise ConnectError("invalid_argument", "commands, arguments and variables are text without NUL")
+    if not isinstance(value, str):
+        raise ConnectError("invalid_argument", "commands, arguments and variables are text")
+    check_text(value)
     return value
 
 

@@ -3,18 +3,19 @@
 import errno
 import os
 import re
-import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from local.sandboxes.envd.accounts import Account, acting_as
-from local.sandboxes.envd.downloads import CHUNK_BYTES, GZIP_WBITS, open_regular
+from local.sandboxes.envd.downloads import CHUNK_BYTES, open_regular
 from local.sandboxes.envd.entries import METADATA_PREFIX
 from local.sandboxes.envd.errors import ConnectError
+from local.sandboxes.envd.gunzip import Gunzip
 from local.sandboxes.envd.paths import resolve
 
 _METADATA_HEADER = "x-metadata-"
@@ -44,7 +45,7 @@ async def _bodies(request: web.BaseRequest, path: str) -> AsyncIterator[tuple[st
         yield path, _decoded(request)
         return
     count = 0
-    async for part in await request.multipart():
+    async for part in _parts(request):
         if not isinstance(part, BodyPartReader) or part.name != "file":
             continue
         count += 1
@@ -54,6 +55,14 @@ async def _bodies(request: web.BaseRequest, path: str) -> AsyncIterator[tuple[st
         if not name:
             raise ConnectError("invalid_argument", "a file of the form has no name")
         yield name, _part_chunks(part)
+
+
+async def _parts(request: web.BaseRequest) -> AsyncIterator[object]:
+    try:
+        async for part in await request.multipart():
+            yield part
+    except (ValueError, HttpProcessingError) as error:
+        raise ConnectError("invalid_argument", f"the form is malformed: {error}") from None
 
 
 def _filename(part: BodyPartReader) -> str:
@@ -66,15 +75,18 @@ def _filename(part: BodyPartReader) -> str:
 
 
 async def _part_chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
-    while chunk := await part.read_chunk(CHUNK_BYTES):
-        yield chunk
+    try:
+        while chunk := await part.read_chunk(CHUNK_BYTES):
+            yield chunk
+    except ValueError as error:
+        raise ConnectError("invalid_argument", f"the form is malformed: {error}") from None
 
 
 async def _decoded(request: web.BaseRequest) -> AsyncIterator[bytes]:
     encoding = request.headers.get("Content-Encoding", "identity").lower()
     if encoding not in ("identity", "gzip"):
         raise ConnectError("invalid_argument", f"Content-Encoding '{encoding}' is not supported: use gzip")
-    gunzip = _Gunzip()
+    gunzip = Gunzip()
     async for chunk in request.content.iter_any():
         if encoding == "identity":
             yield chunk
@@ -83,29 +95,6 @@ async def _decoded(request: web.BaseRequest) -> AsyncIterator[bytes]:
                 yield plain
     if encoding == "gzip":
         gunzip.check_end()
-
-
-class _Gunzip:
-    """Unpacks a gzip stream in bounded pieces, however strongly it was packed."""
-
-    def __init__(self) -> None:
-        self._inflater = zlib.decompressobj(wbits=GZIP_WBITS)
-        self._begun = False
-
-    def feed(self, packed: bytes) -> Iterator[bytes]:
-        while packed:
-            if self._inflater.eof:
-                self._inflater = zlib.decompressobj(wbits=GZIP_WBITS)
-            self._begun = True
-            try:
-                yield self._inflater.decompress(packed, CHUNK_BYTES)
-            except zlib.error as error:
-                raise ConnectError("invalid_argument", f"the body is not gzip: {error}") from None
-            packed = self._inflater.unused_data if self._inflater.eof else self._inflater.unconsumed_tail
-
-    def check_end(self) -> None:
-        if self._begun and not self._inflater.eof:
-            raise ConnectError("invalid_argument", "the gzipped body ends too early")
 
 
 async def _write(

@@ -1,5 +1,6 @@
 """The server's one HTTP application: control plane, proxy, health and numbers on a single port."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -40,7 +41,8 @@ def make_app(lifecycle: Lifecycle, layers: Layers, api_key: str) -> web.Applicat
             raise ApiError(
                 401, "the X-API-KEY header is missing or wrong: set E2B_API_KEY to this server's key"
             )
-        return await handler(request)
+        # A client that goes away cuts off streams only: half a change would be worse than one too many.
+        return await asyncio.shield(asyncio.ensure_future(handler(request)))
 
     app = web.Application(middlewares=[_answer_errors, guard], client_max_size=MAX_BODY_BYTES)
     app.add_routes([web.get("/health", health), web.get("/metrics", metrics)])
@@ -51,7 +53,6 @@ def make_app(lifecycle: Lifecycle, layers: Layers, api_key: str) -> web.Applicat
 
 async def start(app: web.Application, host: str, port: int) -> tuple[web.AppRunner, str]:
     """Serve the application. Returns what stops it, and its URL: port 0 takes a free one."""
-    # Streams end with their clients; a handler that must not be cut off shields its work.
     runner = web.AppRunner(
         app,
         handler_cancellation=True,

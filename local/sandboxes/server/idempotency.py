@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from local.sandboxes.server.errors import ApiError
@@ -19,16 +19,15 @@ class Idempotency:
     def __init__(self) -> None:
         self._known: OrderedDict[str, tuple[bytes, asyncio.Task[Answer]]] = OrderedDict()
 
-    async def once(self, key: str | None, body: bytes, work: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Do the work unless it was done under this key. Raises `ApiError` if the body differs.
-
-        The work goes on when its caller goes away: half a sandbox is worse than one too many.
-        """
+    async def once(
+        self, key: str | None, body: bytes, work: Callable[[], Coroutine[Any, Any, Answer]]
+    ) -> Answer:
+        """Do the work unless it was done under this key. Raises `ApiError` if the body differs."""
         if key is None:
-            return await asyncio.shield(_start(work))
+            return await work()
         digest = hashlib.sha256(body).digest()
         if key not in self._known:
-            self._remember(key, digest, _start(work))
+            self._remember(key, digest, asyncio.create_task(work()))
         known, task = self._known[key]
         if known != digest:
             raise ApiError(422, "this Idempotency-Key was used with another body: use a new one")
@@ -43,10 +42,3 @@ class Idempotency:
     def _forget_failure(self, key: str, task: asyncio.Task[Answer]) -> None:
         if task.cancelled() or task.exception():
             self._known.pop(key, None)
-
-
-def _start(work: Callable[[], Awaitable[Answer]]) -> asyncio.Task[Answer]:
-    async def run() -> Answer:
-        return await work()
-
-    return asyncio.create_task(run())

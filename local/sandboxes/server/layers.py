@@ -54,15 +54,19 @@ class Layers:
         self.catalogue.remove(snapshot)
         log.event("snapshot_deleted", snapshot_id=snapshot.snapshot_id)
 
+    def keeps(self, sandbox: Sandbox) -> bool:
+        """Whether all that the sandbox stands on is needed without it, too."""
+        return self._needed(()) >= set(sandbox.guest.spec.layers)
+
     async def collect(self, running: Iterable[Sandbox]) -> None:
         """Delete the layers under no snapshot and no sandbox; a sandbox may yet become a snapshot."""
         async with self._collecting:
-            for layer in self._engine.layers() - {BASE_LAYER}:
+            for layer in self._engine.layers():
                 if layer not in self._needed(running):
                     await self._engine.delete_layer(layer)
 
     def _needed(self, running: Iterable[Sandbox]) -> set[str]:
-        kept = {layer for snapshot in self.catalogue for layer in snapshot.layers}
+        kept = {BASE_LAYER} | {layer for snapshot in self.catalogue for layer in snapshot.layers}
         return kept.union(self._being_made, *(sandbox.guest.spec.layers for sandbox in running))
 
 

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from local.sandboxes.engine import Engine, EngineError, EngineSandbox, NetworkPolicy, SandboxSpec
+from local.sandboxes.engine import Engine, EngineError
 from local.sandboxes.server import log
-from local.sandboxes.server.access import new_id, new_token
 from local.sandboxes.server.counters import Counters
+from local.sandboxes.server.creation import make_sandbox
 from local.sandboxes.server.errors import ApiError, SandboxMissingError
 from local.sandboxes.server.layers import Layers
 from local.sandboxes.server.registry import Registry
@@ -18,7 +18,6 @@ from local.sandboxes.server.sandbox import Sandbox
 from local.sandboxes.server.schemas import NewSandbox
 from local.sandboxes.server.settings import Settings
 from local.sandboxes.server.snapshots import Snapshot
-from local.sandboxes.server.templates import Template
 from local.sandboxes.server.upstream import Upstream
 
 
@@ -40,7 +39,7 @@ class Lifecycle:
         began = time.monotonic()
         self._being_made += 1
         try:
-            sandbox = await self._make(request, template)
+            sandbox = await make_sandbox(self._engine, request, template)
         finally:
             self._being_made -= 1
         self.registry.add(sandbox)
@@ -76,7 +75,8 @@ class Lifecycle:
             lived_ms=round((datetime.now(UTC) - sandbox.started_at).total_seconds() * 1000),
             took_ms=round((time.monotonic() - began) * 1000, 2),
         )
-        self._run(self._layers.collect(self.registry))
+        if not self._layers.keeps(sandbox):
+            self._run(self._layers.collect(self.registry))
 
     def set_timeout(self, sandbox: Sandbox, seconds: int | None, *, shorten: bool = True) -> None:
         """Let a running sandbox live that long from now on. Raises `ApiError`."""
@@ -121,8 +121,7 @@ class Lifecycle:
 
     async def close(self) -> None:
         """End all sandboxes."""
-        for sandbox in list(self.registry):
-            await self.kill(sandbox, "shutdown")
+        await asyncio.gather(*(self.kill(sandbox, "shutdown") for sandbox in self.registry))
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -138,29 +137,6 @@ class Lifecycle:
     def _open(self, sandbox: Sandbox) -> None:
         sandbox.upstream = Upstream(sandbox.guest.envd_socket)
         sandbox.state = "running"
-
-    async def _make(self, request: NewSandbox, template: Template) -> Sandbox:
-        network = NetworkPolicy(
-            request.allow_internet_access, request.network.allow_out, request.network.deny_out
-        )
-        spec = SandboxSpec(new_id(), template.layers, template.limits, template.privileges, network)
-        try:
-            guest = await self._engine.create(spec)
-        except EngineError as error:
-            raise ApiError(503, f"no sandbox could be made: {error}") from error
-        upstream = Upstream(guest.envd_socket)
-        try:
-            if request.env_vars:
-                await upstream.set_environment(request.env_vars)
-        except BaseException:
-            await self._discard(guest, upstream)
-            raise
-        now = datetime.now(UTC)
-        return Sandbox(request, template, new_token(), guest, upstream, started_at=now, end_at=now)
-
-    async def _discard(self, guest: EngineSandbox, upstream: Upstream) -> None:
-        await upstream.close()
-        await guest.kill()
 
     def _seconds(self, wish: int | None) -> int:
         longest = self._settings.max_timeout_seconds

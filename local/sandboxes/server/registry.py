@@ -1,7 +1,6 @@
 """The sandboxes that exist now, and how a list of them is filtered, ordered and cut into pages."""
 
 import base64
-import binascii
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -106,7 +105,7 @@ def read_cursor(token: str) -> tuple[str, str] | None:
         return None
     try:
         first, second = json.loads(base64.urlsafe_b64decode(token))
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, RecursionError):
         raise ApiError(400, "nextToken: not a token of this server") from None
     return str(first), str(second)
 

@@ -1,0 +1,35 @@
+"""Makes a sandbox out of a request: its specification, its daemon's environment, its token."""
+
+from datetime import UTC, datetime
+
+from local.sandboxes.engine import Engine, EngineError, NetworkPolicy, SandboxSpec
+from local.sandboxes.server.access import new_id, new_token
+from local.sandboxes.server.errors import ApiError
+from local.sandboxes.server.sandbox import Sandbox
+from local.sandboxes.server.schemas import NewSandbox
+from local.sandboxes.server.templates import Template
+from local.sandboxes.server.upstream import Upstream
+
+
+async def make_sandbox(engine: Engine, request: NewSandbox, template: Template) -> Sandbox:
+    """Make a sandbox with no time to live yet. Raises `ApiError` if the engine can not."""
+    spec = SandboxSpec(new_id(), template.layers, template.limits, template.privileges, _policy(request))
+    try:
+        guest = await engine.create(spec)
+    except EngineError as error:
+        raise ApiError(503, f"no sandbox could be made: {error}") from error
+    upstream = Upstream(guest.envd_socket)
+    try:
+        if request.env_vars:
+            await upstream.set_environment(request.env_vars)
+    except BaseException:
+        await upstream.close()
+        await guest.kill()
+        raise
+    now = datetime.now(UTC)
+    return Sandbox(request, template, new_token(), guest, upstream, started_at=now, end_at=now)
+
+
+def _policy(request: NewSandbox) -> NetworkPolicy:
+    network = request.network
+    return NetworkPolicy(request.allow_internet_access, network.allow_out, network.deny_out)
