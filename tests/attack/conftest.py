@@ -3,10 +3,11 @@
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import pytest
 
@@ -22,6 +23,7 @@ TAG = f"a{os.getpid()}"
 """What everything on the machine that these tests make is named after."""
 
 _SUMMARY = pytest.StashKey[list[str]]()
+_CLIENT_ATTACKS = pytest.StashKey[Counter[str]]()
 _LAST = ("descriptors", "tasks", "disk", "memory")
 """Themes that use things up: after all others, so that nothing is refused for want of them."""
 
@@ -92,7 +94,17 @@ def summary(config: pytest.Config) -> list[str]:
     return config.stash.setdefault(_SUMMARY, [])
 
 
+def count_attack(config: pytest.Config, step: Literal["tried", "refused"]) -> None:
+    """Count an attack by a client, when it begins and when it has proved nothing but its refusal."""
+    config.stash.setdefault(_CLIENT_ATTACKS, Counter())[step] += 1
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print how many attacks there were."""
     for line in config.stash.get(_SUMMARY, []):
         terminalreporter.write_line(line)
+    if counts := config.stash.get(_CLIENT_ATTACKS, None):
+        line = (
+            "{tried} attacks by clients: {refused} worked on a naive server and were refused by the real one"
+        )
+        terminalreporter.write_line(line.format_map(counts))

@@ -54,6 +54,8 @@ def _identity_when_run(program: Path) -> str:
         return ""
     try:
         os.kill(process.pid, signal.SIGSTOP)
+        # Until it has stopped or ended, it may still be on its way to its new identity.
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii", errors="replace")
     except OSError:
         return ""
