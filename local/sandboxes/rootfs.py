@@ -47,12 +47,17 @@ class RootFilesystem:
     env: dict[str, str]
 
 
-def build(definition: Definition, cache: Path, progress: Progress = lambda *_: None) -> RootFilesystem:
+def build(
+    definition: Definition,
+    cache: Path,
+    progress: Progress = lambda *_: None,
+    build_os: Callable[[Definition, Path, Progress], None] = build_debian,
+) -> RootFilesystem:
     """Build what `cache` lacks and return it. Needs root. Raises `EngineError` when a step fails."""
     cache.mkdir(parents=True, exist_ok=True, mode=0o711)
     os_key = json.dumps([_RECIPE, platform.machine(), asdict(definition) | {"copies": [], "env": {}}])
     os_layer = cache / f"os-{_digest(os_key.encode())}"
-    _once(os_layer, lambda tree: build_debian(definition, tree, progress))
+    _once(os_layer, lambda tree: build_os(definition, tree, progress))
     authorities = host_authorities()
     files_layer = cache / f"files-{_files_digest(definition, os_layer, authorities)}"
     _once(files_layer, lambda tree: _build_files(definition, os_layer, authorities, tree))

@@ -87,18 +87,19 @@ class Firewall:
         await run_nft(rules)
 
     async def restrict(self, veth: str, policy: NetworkPolicy) -> None:
-        """Hold a sandbox to `policy`, in place of the one it had."""
-        denied = policy.deny_out if policy.allow_internet else ("0.0.0.0/0",)
-        rules = self._elements("allowed", veth, policy.allow_out) + self._elements("denied", veth, denied)
-        await run_nft(rules)
+        """Hold a sandbox to `policy`. Raises `EngineError` for a rule that is no IPv4 network."""
+        await run_nft(self.elements(veth, policy))
 
     async def forget(self, veth: str, policy: NetworkPolicy) -> None:
         """Drop what `restrict` did for a sandbox."""
-        denied = policy.deny_out if policy.allow_internet else ("0.0.0.0/0",)
-        rules = self._elements("allowed", veth, policy.allow_out) + self._elements("denied", veth, denied)
-        await run_nft(rules.replace("add element", "delete element"))
+        await run_nft(self.elements(veth, policy).replace("add element", "delete element"))
 
-    def _elements(self, name: str, veth: str, networks: tuple[str, ...]) -> str:
+    def elements(self, veth: str, policy: NetworkPolicy) -> str:
+        """Return the commands that put `policy` in force for the sandbox behind `veth`."""
+        denied = policy.deny_out if policy.allow_internet else ("0.0.0.0/0",)
+        return self._add("allowed", veth, policy.allow_out) + self._add("denied", veth, denied)
+
+    def _add(self, name: str, veth: str, networks: tuple[str, ...]) -> str:
         merged = ipaddress.collapse_addresses(map(_network, networks))
         elements = ", ".join(f'"{veth}" . {network}' for network in merged)
         return f"add element inet {self.table} {name} {{ {elements} }}\n" if elements else ""
