@@ -156,11 +156,19 @@ class ScriptedRunner:
     stores: bool = True
     prints: bool = True
     waits: Callable[[], Awaitable[object]] | None = None
+    builds: list[dict[str, Any]] = field(default_factory=list)
+    """Environments of build commands, with their job as `job`."""
+    build_failures: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Frames that end a build at a step."""
     environments: list[dict[str, str]] = field(default_factory=list)
 
     async def __call__(
         self, _service: FakeSandboxes, _sandbox_id: str, environment: dict[str, str]
     ) -> AsyncIterator[dict[str, Any]]:
+        if "steps" in json.loads(environment["CASTARI_JOB"]):
+            for frame in self._build(environment):
+                yield frame
+            return
         self.environments.append(environment)
         report = self.report(environment)
         yield {"castari": "started", "pid": 7}
@@ -170,6 +178,17 @@ class ScriptedRunner:
             await asyncio.to_thread(self.store, report)
         if self.prints:
             yield {"castari": "result", "stored": self.stores, "report": report}
+
+    def _build(self, environment: dict[str, str]) -> list[dict[str, Any]]:
+        job = json.loads(environment["CASTARI_JOB"])
+        self.builds.append({**environment, "job": job})
+        frames: list[dict[str, Any]] = []
+        for step in job["steps"]:
+            frames.append({"castari": "step_started", "step": step})
+            if step in self.build_failures:
+                return [*frames, {"castari": "failed", "step": step, **self.build_failures[step]}]
+            frames.append({"castari": "step_done", "step": step, "seconds": 0.1, "note": "done"})
+        return [*frames, {"castari": "done"}]
 
     def report(self, environment: dict[str, str]) -> dict[str, Any]:
         job = json.loads(environment["CASTARI_JOB"])
