@@ -9,7 +9,7 @@ from typing import Any
 import e2b
 
 from castari.adapters.sandbox_errors import sandbox_errors
-from castari.errors import SandboxLost
+from castari.errors import CastariError, SandboxLost
 
 Frame = dict[str, Any]
 _LONGEST_LINE = 4 * 1024 * 1024
@@ -63,10 +63,13 @@ class RunningCommand:
 
     async def _watch(self, handle: "e2b.AsyncCommandHandle[Any]") -> None:
         try:
-            with sandbox_errors():
+            with sandbox_errors(), suppress(e2b.CommandExitException):
                 await handle.wait()
-        except e2b.CommandExitException as error:
-            raise SandboxLost(f"the command ended early, with exit code {error.exit_code}") from error
+        except CastariError:
+            raise
+        except Exception as error:
+            # The SDK has no class of its own for a stream that ends without an end event.
+            raise SandboxLost("the command's stream ended early") from error
         finally:
             self._frames.put_nowait(None)
 
