@@ -62,8 +62,9 @@ def test_ordinary_calls_are_allowed(call: str) -> None:
 
 @pytest.mark.parametrize(
     "call",
-    ["mount", "umount2", "pivot_root", "unshare", "setns", "ptrace", "bpf", "userfaultfd", "keyctl", "io_uring_setup",
-     "perf_event_open", "open_by_handle_at", "kexec_load", "init_module", "reboot", "process_vm_readv"],
+    ["mount", "umount2", "pivot_root", "unshare", "setns", "ptrace", "bpf", "userfaultfd", "keyctl",
+     "io_uring_setup", "perf_event_open", "open_by_handle_at", "kexec_load", "init_module", "reboot",
+     "process_vm_readv"],
 )  # fmt: skip
 def test_calls_against_the_kernel_and_others_are_refused(call: str) -> None:
     assert answer(call) == "EPERM"
