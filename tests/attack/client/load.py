@@ -75,6 +75,18 @@ def slow_reader(victim: Victim) -> str:
 
 
 @attack("the server kept its size")
+def output_without_end(victim: Victim) -> str:
+    """Let a command print without end, and read all of it."""
+    before, end = victim.memory(), time.monotonic() + _SETTLE_SECONDS
+    for _ in range(4):
+        with victim.connected() as speaker:
+            speaker.sendall(_start(victim, "cat /dev/zero"))
+            while time.monotonic() < end and speaker.recv(_MIB):
+                pass
+    return _grown(victim, before)
+
+
+@attack("the server kept its size")
 def slow_reader_of_a_file(victim: Victim) -> str:
     """Download a file that takes no room on the disk but is long, and do not read."""
     victim.run("truncate -s 4G long")

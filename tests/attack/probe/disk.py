@@ -1,7 +1,9 @@
 """Attempts to use more of the disk than the sandbox may."""
 
+import io
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,3 +75,22 @@ def _make_files(folder: str, count: int) -> str:
             hold(f"{index} files in {folder}")
             raise
     return f"made {count + 1} files in {folder}"
+
+
+@attempt("ENOSPC", "EDQUOT", weakness="root")
+def unpack_zip_bomb(target: Target) -> str:
+    """Unpack an archive that is a thousand times its size, and larger than the disk."""
+    enough = (target.limits.disk_mb + _SLACK_MB) * _MIB
+    bomb = io.BytesIO()
+    packed = zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+    with packed as archive, archive.open("bomb", "w") as member:
+        for _ in range(enough // _MIB):
+            member.write(bytes(_MIB))
+    with zipfile.ZipFile(bomb) as archive, archive.open("bomb") as member, _hidden_file() as file:
+        try:
+            while chunk := member.read(_MIB):
+                os.write(file, chunk)
+        except OSError:
+            hold("unpacked the disk full")
+            raise
+    return f"unpacked {enough // _MIB} MiB from {len(bomb.getvalue()) // 1024} KiB"
