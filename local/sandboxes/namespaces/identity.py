@@ -19,30 +19,14 @@ def make_user_namespace(proc: str, owner: int) -> int:
     kernel charges with what it counts for each user: inotify instances, queued signals and the like.
     Were it one for all, a sandbox that uses these up would take them from the others and from the host.
     """
-    made, making = os.pipe()
-    finish, finished = os.pipe()
-    holder = os.fork()
-    if holder == 0:
-        try:
-            # With its capabilities kept: some hosts give a namespace made without them no power.
-            syscalls.prctl(syscalls.PR_SET_SECUREBITS, syscalls.SECBIT_NO_SETUID_FIXUP)
-            os.setresuid(owner, owner, owner)
-            syscalls.unshare(syscalls.CLONE_NEWUSER)
-            os.write(making, b".")
-            os.close(finished)
-            os.read(finish, 1)
-        finally:
-            os._exit(0)
-    os.close(making)
-    os.read(made, 1)
-    try:
+    # Made with its capabilities kept: some hosts give a namespace made without them no power.
+    syscalls.prctl(syscalls.PR_SET_SECUREBITS, syscalls.SECBIT_NO_SETUID_FIXUP)
+    os.seteuid(owner)
+    with syscalls.waiting_process(syscalls.CLONE_NEWUSER) as holder:
+        os.seteuid(0)
         for kind in ("uid", "gid"):
             Path(proc, str(holder), f"{kind}_map").write_text(f"0 {FIRST_UID} {_IDS}")
         return os.open(f"{proc}/{holder}/ns/user", os.O_RDONLY)
-    finally:
-        for pipe_end in (made, finish, finished):
-            os.close(pipe_end)
-        os.waitpid(holder, 0)
 
 
 def owner_of(address: str) -> int:
