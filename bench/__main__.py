@@ -1,4 +1,4 @@
-"""Runs the benches: `python -m bench [lambda|sandbox|deploy|invoke …]`, all four by default; or `soak`."""
+"""Runs the benches: `python -m bench [lambda|sandbox|neighbour|deploy|invoke …]`, all five by default; or `soak`."""
 
 import sys
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from bench.report import RESULTS, Report
 PARTS = {
     "lambda": "bench.imports",
     "sandbox": "bench.sandbox",
+    "neighbour": "bench.neighbour",
     "deploy": "bench.deploy",
     "invoke": "bench.invoke",
     "soak": "bench.soak",
