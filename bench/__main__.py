@@ -1,4 +1,4 @@
-"""Runs the benches: `python -m bench [lambda|sandbox|neighbour|deploy|invoke …]`, all five by default; or `soak`."""
+"""Runs the benches: `python -m bench [lambda|sandbox|neighbour|deploy|invoke …]`, or `soak`."""
 
 import sys
 from collections.abc import Callable
