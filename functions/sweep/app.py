@@ -2,22 +2,17 @@
 
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from castari import bootstrap_sandboxes
+from castari import batches, bootstrap_sandboxes
 from castari.messages import MAINTENANCE
 from castari.observability import logger, metrics, tracer
 
-_processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
-
-def _carry_out(record: SQSRecord) -> None:
-    message = MAINTENANCE.validate_json(record.body)
+def _carry_out(body: str) -> None:
+    message = MAINTENANCE.validate_json(body)
     result = bootstrap_sandboxes.run(bootstrap_sandboxes.removals().carry_out(message))
     logger.info("maintenance", extra={**message.model_dump(mode="json"), "result": result})
-    metrics.add_metric("MaintenanceMessages", "Count", 1)
 
 
 def _sweep() -> None:
@@ -31,9 +26,9 @@ def _sweep() -> None:
 @tracer.capture_lambda_handler(capture_response=False)
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
-def handler(event: dict[str, Any], context: LambdaContext) -> Any:  # noqa: ANN401 - Powertools' own mapping
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any] | None:
     """Carry out a batch of messages, or do a round when the schedule says so."""
     if "Records" in event:
-        return process_partial_response(event, _carry_out, _processor, context)
+        return batches.process(event, context, _carry_out)
     _sweep()
     return None

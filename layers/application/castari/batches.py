@@ -1,0 +1,32 @@
+"""Batches of queue messages: those that fail are delivered again, and the log says why."""
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from castari.observability import logger, metrics
+
+
+def process(event: dict[str, Any], context: LambdaContext, handle: Callable[[str], None]) -> dict[str, Any]:
+    """Give the body of each message to `handle`; return which failed, as SQS asks for it."""
+    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+    answered = process_partial_response(event, lambda record: _handle(record, handle), processor, context)
+    failed = len(answered["batchItemFailures"])
+    metrics.add_metric("Messages", "Count", len(event["Records"]))
+    metrics.add_metric("FailedMessages", "Count", failed)
+    return dict(answered)
+
+
+def _handle(record: SQSRecord, handle: Callable[[str], None]) -> None:
+    try:
+        handle(record.body)
+    except Exception as error:
+        # Without the error's text: it may quote what the message led to.
+        trace = traceback.format_tb(error.__traceback__)
+        extra = {"message_id": record.message_id, "error_type": type(error).__name__, "trace": trace}
+        logger.error("message failed", extra=extra)
+        raise
