@@ -43,6 +43,7 @@ LAYERS = [
         {"aws_lambda_powertools"},
     ),
     Layer("castari.observability", set(), {"aws_lambda_powertools"}),
+    Layer("castari.batches", {"castari.observability"}, {"aws_lambda_powertools"}),
     Layer("castari.bootstrap", {"castari"}, {"boto3", "types_boto3"}),
     Layer("castari.bootstrap_sandboxes", {"castari"}, set()),
     Layer("castari.admin", {"castari"}, set()),
@@ -52,7 +53,7 @@ LAYERS = [
         _INNERMOST
         | _ROOTS
         | {"castari.http", "castari.observability", "castari.schemas", "castari.services", "castari.triggers"}
-        | {"routes"},
+        | {"castari.batches", "routes"},
         {"aws_lambda_powertools"},
     ),
     Layer("cast", {"cast", "castari.schemas"}, {"httpx", "pathspec", "rich", "typer"}),
