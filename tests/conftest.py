@@ -13,6 +13,11 @@ from tests.cloudformation import create_tables
 from tests.ministack import CREDENTIALS, running_ministack
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the attacks last: they use the SDK in another network namespace, where its threads then stay."""
+    items.sort(key=lambda item: "attack" in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def ministack() -> Iterator[str]:
     """The URL of a ministack that lives as long as this test worker."""
@@ -54,6 +59,7 @@ def stack_environment(ministack: str) -> dict[str, str]:
         "AGENT_SECRET_PREFIX": "test/agents",
         "BASE_TEMPLATE": "castari-base",
         "WARM_PER_AGENT": "1",
+        "VERSIONS_KEPT": "10",
         "PRESIGN_ENDPOINT_URL": "",
         "E2B_API_URL": "",
         "E2B_SANDBOX_URL": "",
