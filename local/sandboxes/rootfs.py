@@ -4,13 +4,13 @@ The `os` layer (Debian, Node.js, the user) takes half a minute; the `files` laye
 what changes often: our scripts and the host's own certificate authorities.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import platform
 import shutil
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -70,19 +70,25 @@ def host_authorities() -> bytes:
 
 
 def _once(target: Path, build_tree: Callable[[Path], None]) -> None:
-    """Build into a temporary folder and rename it, so that a crash never leaves half a layer."""
+    """Build into a temporary folder and rename it, so that a crash never leaves half a layer.
+
+    One at a time for each cache: whoever comes second finds it built.
+    """
     if target.exists():
         return
-    scratch = Path(tempfile.mkdtemp(prefix="building-", dir=target.parent))
-    try:
-        (tree := scratch / "tree").mkdir()
-        build_tree(tree)
-        _shift_owners(tree)
-        tree.rename(target)
-    except FileExistsError:
-        pass  # Somebody else built the same in the meantime.
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with (target.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        scratch = target.parent / "building"
+        shutil.rmtree(scratch, ignore_errors=True)  # A crash may have left it.
+        if target.exists():
+            return
+        try:
+            (tree := scratch / "tree").mkdir(parents=True)
+            build_tree(tree)
+            _shift_owners(tree)
+            tree.rename(target)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _build_files(definition: Definition, os_layer: Path, authorities: bytes, tree: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,13 +98,29 @@ def test_folders_of_the_upper_layer_look_like_those_below(
     assert (files / "opt").stat().st_mode == (base / "opt").stat().st_mode
 
 
+def test_what_a_crashed_build_left_is_not_built_upon(
+    definition: Definition, system: SmallSystem, tmp_path: Path
+) -> None:
+    (tmp_path / "cache/building/tree/etc/ssl/certs").mkdir(parents=True)
+    (tmp_path / "cache/building/tree/half").touch()
+    _, base = build(definition, tmp_path / "cache", build_os=system).directories
+    assert not (base / "half").exists()
+
+
+def test_two_builds_at_once_build_once(definition: Definition, system: SmallSystem, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda _: build(definition, tmp_path / "cache", build_os=system), range(2)))
+    assert made[0] == made[1]
+    assert system.builds == 1
+
+
 @pytest.mark.parametrize("error", [EngineError("no network"), KeyboardInterrupt()])
 def test_a_build_that_fails_leaves_nothing_and_can_be_repeated(
     definition: Definition, system: SmallSystem, tmp_path: Path, error: BaseException
 ) -> None:
     with pytest.raises(type(error)):
         build(definition, tmp_path / "cache", build_os=_failing(error))
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert [each.name for each in (tmp_path / "cache").iterdir()] == ["lock"]
     build(definition, tmp_path / "cache", build_os=system)
     assert system.builds == 1
 
