@@ -87,6 +87,7 @@ class BareEngine:
             sys.executable,
             "-m",
             "local.sandboxes.bare.forker",
+            str(self._run_dir),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(Path(__file__).parents[3])},
@@ -118,9 +119,8 @@ class BareEngine:
         """End all sandboxes and the forking process."""
         for sandbox in self._sandboxes.values():
             await sandbox.kill()
-        self._forker.kill()
-        await self._forker.wait()
-        shutil.rmtree(self._run_dir, ignore_errors=True)
+        # At the end of its input it removes the directory and goes, also when this server was killed.
+        await self._forker.communicate(b"")
 
     async def _fork(self, request: dict[str, str]) -> int:
         if self._forker.stdin is None or self._forker.stdout is None:

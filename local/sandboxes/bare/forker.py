@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -17,13 +18,16 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def main() -> None:
-    """Fork until stdin ends; with this process go its daemons."""
+    """Fork until stdin ends; with this process go its daemons and the directory that it was told."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    for line in sys.stdin:
-        request = json.loads(line)
-        pid = _fork(Path(request["socket"]), request["home"])
-        sys.stdout.write(f"{pid}\n")
-        sys.stdout.flush()
+    try:
+        for line in sys.stdin:
+            request = json.loads(line)
+            pid = _fork(Path(request["socket"]), request["home"])
+            sys.stdout.write(f"{pid}\n")
+            sys.stdout.flush()
+    finally:
+        shutil.rmtree(sys.argv[1], ignore_errors=True)
 
 
 def _fork(path: Path, home: str) -> int:
