@@ -32,9 +32,10 @@ def test_a_status_is_terminal_exactly_if_nothing_follows(status: InvocationStatu
 
 
 def test_every_status_can_be_reached_from_queued() -> None:
-    reached, frontier = {"queued"}, {"queued"}
+    reached: set[InvocationStatus] = {"queued"}
+    frontier = set(reached)
     while frontier:
-        frontier = {after for status in STATUSES if status in frontier for after in FROM[status]} - reached
+        frontier = {after for status in frontier for after in FROM[status]} - reached
         reached |= frontier
     assert reached == set(STATUSES)
 
