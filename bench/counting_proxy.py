@@ -2,15 +2,19 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import time
+from typing import Literal
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector, web
 from yarl import URL
 
 _HOP_HEADERS = frozenset({"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade"})
+
+
+Moment = Literal["come", "answered"]
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,14 @@ class CountingProxy:
     upstream: str
     url: str = ""
     calls: list[Call] = field(default_factory=list)
+    watch: Callable[[str, Moment], None] = lambda _name, _moment: None
+    """Told each call's name when it has come, and again when its answer has begun."""
 
     async def forward(self, request: web.Request) -> web.StreamResponse:
         """Note the request, then pass it on with its Host untouched: signatures cover it."""
-        self.calls.append(
-            Call(time(), f"{request.method} {request.headers.get('X-Amz-Target', request.path)}")
-        )
+        name = f"{request.method} {request.headers.get('X-Amz-Target', request.path)}"
+        self.calls.append(Call(time(), name))
+        self.watch(name, "come")
         headers = [(k, v) for k, v in request.headers.items() if k.lower() not in _HOP_HEADERS]
         target = URL(self.upstream + request.raw_path, encoded=True)
         body = request.content if request.body_exists else None
@@ -41,6 +47,7 @@ class CountingProxy:
         async with session.request(
             request.method, target, headers=headers, data=body, allow_redirects=False
         ) as answer:
+            self.watch(name, "answered")
             return await _relay(request, answer)
 
 

@@ -16,7 +16,7 @@ SETTLE_SECONDS = 15.0
 @contextmanager
 def counted_leaks(server: SandboxServer, report: Report) -> Iterator[None]:
     """Count `leaked_after_cycles`: what the server has more of after the block than before it."""
-    before = _settled(server.instance)
+    before = settled(server.instance)
     yield
     deadline = monotonic() + SETTLE_SECONDS
     while (leaked := surplus(before, take_inventory(server.instance))) and monotonic() < deadline:
@@ -30,7 +30,7 @@ def surplus(before: Inventory, after: Inventory) -> int:
     return sum(max(0, count - earlier[kind]) for kind, count in asdict(after).items())
 
 
-def _settled(instance: str) -> Inventory:
+def settled(instance: str) -> Inventory:
     """Return the inventory once it stands still: the pool is being filled when a server has just started."""
     deadline = monotonic() + SETTLE_SECONDS
     seen = take_inventory(instance)

@@ -12,9 +12,9 @@ from bench.node import sandbox_node
 from bench.report import Report
 from bench.sandbox_server import SandboxServer, sandbox_server
 
-ROUNDS = 150
+ROUNDS = 120
 RATE_ROUNDS = 3
-RATE_RUNS = 120
+RATE_RUNS = 96
 AT_ONCE = 8
 POOL = 12
 SETTLE_SECONDS = 0.06

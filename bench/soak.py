@@ -10,7 +10,7 @@ import psutil
 
 from bench.cycles import create
 from bench.footprint import tree_pss_mb
-from bench.leaks import counted_leaks
+from bench.leaks import counted_leaks, settled
 from bench.report import Report
 from bench.sandbox_server import SandboxServer, sandbox_server
 
@@ -50,10 +50,7 @@ def measure(report: Report) -> None:
 
 
 def growth(footings: list[Footing]) -> Footing:
-    """Return how much the last quarter's least is above the least of the quarter after the middle.
-
-    The least, as what is being cleared away behind the last answer is no growth.
-    """
+    """Return how much the last quarter's least is above the least of the quarter after the middle."""
     half, quarter = footings[len(footings) // 2 :], len(footings) // 4
     middle, last = half[:quarter], half[-quarter:]
     return Footing(
@@ -65,6 +62,7 @@ def growth(footings: list[Footing]) -> Footing:
 def _step(server: SandboxServer, number: int) -> Footing:
     with ThreadPoolExecutor(AT_ONCE) as threads:
         list(threads.map(lambda _: create(server.e2b).kill(), range(SANDBOXES // STEPS)))
+    settled(server.instance)
     footing = Footing(tree_pss_mb(server.pid), _descriptors(server.pid))
     print(f"  {number * SANDBOXES // STEPS} sandboxes: {footing}", file=sys.stderr, flush=True)
     return footing
