@@ -200,3 +200,7 @@ async def test_a_sandbox_with_sudo_has_eight_capabilities_and_still_can_not_moun
     answers = json.loads((await run_python(made, SYSTEM_CALLS)).output)
     assert {name: answer for name, answer in answers.items() if answer not in REFUSALS} == {}
     await made.kill()
+
+
+async def test_the_daemon_s_command_line_tells_nothing_of_the_host(sandbox: EngineSandbox) -> None:
+    assert (await run(sandbox, "tr -d '\\0' < /proc/1/cmdline; cat /proc/1/comm")).output == "envdenvd\n"

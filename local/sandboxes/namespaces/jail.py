@@ -4,9 +4,11 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from importlib.machinery import BuiltinImporter, FrozenImporter
 from pathlib import Path
 
 from local.sandboxes.engine import Limits
@@ -64,6 +66,7 @@ def begin_jail(*sockets: socket.socket) -> None:
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _close_all_but(*(each.fileno() for each in sockets))
+    syscalls.rename_process("envd")
 
 
 def _prepare(plan: Plan, cgroup: Cgroup) -> int:
@@ -103,6 +106,7 @@ def _enter(plan: Plan, claim: Claim, cgroup: Cgroup, namespace: int, filters: tu
     os.setpriority(os.PRIO_PROCESS, 0, 0)
     if claim.limits != plan.limits:
         _apply(claim.limits, plan, cgroup)
+    import_nothing_more()
     sudo = claim.privileges == "sudo"
     enter_root(claim.layers, plan.subvolume, set_uid=sudo)
     os.environ.clear()
@@ -114,6 +118,11 @@ def _enter(plan: Plan, claim: Claim, cgroup: Cgroup, namespace: int, filters: tu
 def _apply(limits: Limits, plan: Plan, cgroup: Cgroup) -> None:
     cgroup.limit(limits)
     btrfs.limit_subvolume(Path(plan.subvolume), limits.disk_mb * _MIB)
+
+
+def import_nothing_more() -> None:
+    """Let this process import no further file: in a sandbox, our folders' names may belong to the agent."""
+    sys.meta_path[:] = [BuiltinImporter, FrozenImporter]
 
 
 async def _receive(control: socket.socket) -> bytes:

@@ -121,6 +121,14 @@ def prctl(option: int, argument: int = 0) -> None:
     _check(_libc.prctl(option, ctypes.c_ulong(argument), zero, zero, zero), f"prctl {option}")
 
 
+def rename_process(name: str) -> None:
+    """Show `name` as this process's command and command line."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    start, end = int(fields[45]), int(fields[46])  # Of the arguments in memory, the 48th and 49th of proc(5).
+    ctypes.memmove(start, name.encode().ljust(end - start, b"\0"), end - start)
+    Path("/proc/self/comm").write_text(name)
+
+
 def install_seccomp(program: bytes) -> None:
     """Put this process and its children under a BPF filter. Filters add up: the strictest answer counts."""
     instructions = _FilterProgram(len(program) // 8, program)
