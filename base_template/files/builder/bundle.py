@@ -1,19 +1,17 @@
 """Makes the entrypoint start fast: esbuild turns it and its dependencies into one file."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from builder import command
+from builder import command, native
+from builder.environment import plain
 from builder.failure import StepFailed
-from builder.install import read_package
+from builder.package import read_package
 from builder.places import Places
 
 _SECONDS = 120
 _TYPESCRIPT = frozenset({".ts", ".tsx", ".mts", ".cts", ".jsx"})
-_NATIVE = (".node", ".wasm", "binding.gyp")
-"""Packages that hold such files find them relative to their own place, so they stay where they are."""
 _ESM_BANNER = (
     'import{createRequire as __cr}from"node:module";import{fileURLToPath as __fp}from"node:url";'
     'import{dirname as __dn}from"node:path";const require=__cr(import.meta.url);'
@@ -28,13 +26,14 @@ def bundle(places: Places, entrypoint: str) -> tuple[list[str], str]:
         return ["node", entrypoint], "not bundled: it compares `require.main`, which a bundle changes"
     module = _is_module(places.agent, entrypoint)
     target = str(Path(entrypoint).with_name("castari-bundle" + (".mjs" if module else ".cjs")))
-    external = native_packages(places.agent / "node_modules")
-    whole = _esbuild(places, entrypoint, target, [f"--external:{name}" for name in external])
-    if not whole.exit_code:
-        kept = f", beside it {', '.join(external)}" if external else ""
+    natives = native.packages(places.agent / "node_modules")
+    whole = _esbuild(places, entrypoint, target, [f"--external:{name}" for name in natives])
+    used = native.imported(places.esbuild_report, natives) if whole.exit_code == 0 else []
+    if whole.exit_code == 0 and native.are_found_from(places.agent, natives, used):
+        kept = f", beside it {', '.join(used)}" if used else ""
         return ["node", target], f"one file by esbuild{kept}"
     own = _esbuild(places, entrypoint, target, ["--packages=external"])
-    if not own.exit_code:
+    if own.exit_code == 0:
         return ["node", target], "one file by esbuild, dependencies beside it: they cannot be bundled"
     return _unbundled(places, entrypoint, own)
 
@@ -45,10 +44,10 @@ def _unbundled(places: Places, entrypoint: str, ended: command.Ended) -> tuple[l
         raise StepFailed(
             "esbuild cannot read the agent's code", "mend what it names and deploy again", ended.tail
         )
-    said = (
-        "not bundled, runs as `node --import tsx`, which starts slower: esbuild could not resolve an import"
-    )
-    return ["node", "--import", _tsx(places), entrypoint], said
+    why = "which starts slower: esbuild could not resolve an import"
+    if Path(entrypoint).suffix not in _TYPESCRIPT:
+        return ["node", entrypoint], f"not bundled, runs as `node {entrypoint}`, {why}"
+    return ["node", "--import", _tsx(places), entrypoint], f"not bundled, runs as `node --import tsx`, {why}"
 
 
 def _esbuild(places: Places, entrypoint: str, target: str, more: list[str]) -> command.Ended:
@@ -56,6 +55,7 @@ def _esbuild(places: Places, entrypoint: str, target: str, more: list[str]) -> c
     words = [
         *("esbuild", entrypoint, "--bundle", "--platform=node", "--target=node20", f"--outfile={target}"),
         *(
+            f"--metafile={places.esbuild_report}",
             "--sourcemap",
             "--sources-content=false",
             "--legal-comments=none",
@@ -65,13 +65,9 @@ def _esbuild(places: Places, entrypoint: str, target: str, more: list[str]) -> c
         *(["--format=esm", f"--banner:js={_ESM_BANNER}"] if module else ["--format=cjs"]),
         *more,
     ]
-    kept = {"PATH", "LANG"}
-    environment = {name: value for name, value in os.environ.items() if name in kept}
-    ended = command.run(words, places.agent, environment | {"HOME": str(places.home)}, _SECONDS)
+    ended = command.run(words, places.agent, plain(places), _SECONDS)
     if ended.exit_code is None:
-        raise StepFailed(
-            f"esbuild did not end within {_SECONDS} s", "make the agent's code smaller", ended.tail
-        )
+        raise StepFailed(f"esbuild {ended.how}", "make the agent's code smaller", ended.tail)
     return ended
 
 
@@ -86,18 +82,6 @@ def _is_module(folder: Path, entrypoint: str) -> bool:
 
 def _asks_whether_it_is_main(source: Path) -> bool:
     return source.suffix in {".js", ".cjs"} and b"require.main" in source.read_bytes()
-
-
-def native_packages(modules: Path) -> list[str]:
-    """Return the names of installed packages that hold native or WebAssembly files."""
-    found = set()
-    for folder, _, names in os.walk(modules):
-        if any(name.endswith(_NATIVE) for name in names):
-            parts = Path(folder).parts
-            place = len(parts) - 1 - parts[::-1].index("node_modules")
-            count = 2 if parts[place + 1 : place + 2] and parts[place + 1].startswith("@") else 1
-            found.add("/".join(parts[place + 1 : place + 1 + count]))
-    return sorted(found - {""})
 
 
 def _tsx(places: Places) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from runner.process import JOB_VARIABLE
 from runner.report import write_frame
 
-from builder import bundle, install, transfer, tree, unpack
+from builder import bundle, clone, install, python, transfer, tree, unpack
 from builder.failure import StepFailed
 from builder.places import Places
 
@@ -40,13 +40,20 @@ class Build:
     def __init__(self, job: dict[str, Any], places: Places) -> None:
         self._job, self._places = job, places
         self.steps: dict[str, Callable[[], str]] = {
+            "clone": self._clone,
             "fetch": self._fetch,
             "unpack": self._unpack,
             "install": self._install,
+            "build": self._build,
             "bundle": self._bundle,
             "pack": self._pack,
             "restore": self._restore,
         }
+
+    def _clone(self) -> str:
+        note = clone.clone(self._places, self._job)
+        transfer.upload(self._places.bundle, self._job["bundle_put_url"])
+        return note
 
     def _fetch(self) -> str:
         digest = transfer.download(
@@ -64,10 +71,23 @@ class Build:
         return f"{files} files"
 
     def _install(self) -> str:
-        return install.install(self._places, self._job["build_secrets"], self._job["install_seconds"])
+        installs = {"node": install.install, "python": python.install}
+        return installs[self._job["runtime"]](
+            self._places, self._job["build_secrets"], self._job["install_seconds"]
+        )
+
+    def _build(self) -> str:
+        return install.run_build_script(self._places, self._job["install_seconds"])
 
     def _bundle(self) -> str:
-        words, note = bundle.bundle(self._places, self._job["entrypoint"])
+        entrypoint = self._job["entrypoint"]
+        if not (self._places.agent / entrypoint).is_file():
+            raise StepFailed(
+                f"the build made no `{entrypoint}`, which castari.json names as `entrypoint`",
+                "name the file that the `build` script writes",
+            )
+        prepares = {"node": bundle.bundle, "python": python.prepare}
+        words, note = prepares[self._job["runtime"]](self._places, entrypoint)
         text = "".join(f"{word}\0" for word in (str(self._places.agent), *words))
         self._places.run_file.parent.mkdir(parents=True, exist_ok=True)
         self._places.run_file.write_text(text, "utf-8")

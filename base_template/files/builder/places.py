@@ -11,12 +11,16 @@ class Places:
         self.agent = home / "agent"
         self.work = home / ".castari"
         self.bundle = self.work / "bundle"
+        self.repository = self.work / "repository"
         self.run_file = self.work / "run"
-        self.npm_cache = self.work / "npm-cache"
+        self.esbuild_report = self.work / "esbuild.json"
+        self.caches = self.work / "caches"
+        """What package managers keep for a next time, which never comes."""
 
     def remove_traces(self) -> None:
         """Leave nothing in the snapshot that only the build needed."""
         import shutil
 
-        self.bundle.unlink(missing_ok=True)
-        shutil.rmtree(self.npm_cache, ignore_errors=True)
+        for file in (self.bundle, self.esbuild_report):
+            file.unlink(missing_ok=True)
+        shutil.rmtree(self.caches, ignore_errors=True)

@@ -10,7 +10,8 @@ from typing import IO
 
 from builder.failure import StepFailed
 
-_LEFT_OUT = frozenset({"node_modules", ".git", ".castari", "__MACOSX"})
+_DEPENDENCIES = frozenset({"node_modules", ".venv"})
+_LEFT_OUT = _DEPENDENCIES | {".git", ".castari", "__MACOSX", "__pycache__"}
 _REMEDY = "pack the folder again: plain files and folders only, with paths inside it"
 
 
@@ -18,7 +19,7 @@ def clear(folder: Path, *, keep_dependencies: bool) -> None:
     """Empty the agent's folder, but for installed dependencies where they are to be used again."""
     folder.mkdir(parents=True, exist_ok=True)
     for entry in folder.iterdir():
-        if keep_dependencies and entry.name == "node_modules":
+        if keep_dependencies and entry.name in _DEPENDENCIES:
             continue
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
