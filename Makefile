@@ -11,7 +11,7 @@ PYTHON_CODE := layers/application functions cli local bench base_template tests
 STACK := $(AS_ROOT) $(BIN)/python -m local.stack
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo up down test check bench soak template build openapi lock
+.PHONY: help setup demo up down test check bench soak template build openapi schema lock
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z]*\):[^#]*##/\1/p' $(MAKEFILE_LIST) | while read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
@@ -53,6 +53,9 @@ template: setup  ## Build the sandboxes' template on E2B; needs E2B_API_KEY
 
 openapi:  ## Write the OpenAPI document again after a change of routes or shapes
 	$(BIN)/python -m functions.openapi
+
+schema:  ## Write the JSON Schema of castari.json again after a change of its model
+	$(BIN)/python -m castari.manifest_schema > castari.schema.json
 
 lock:  ## Resolve every dependency again into the one lock file
 	$(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --quiet \

@@ -10,6 +10,7 @@ from cast.errors import CastError
 from cast.slugs import SLUG, slug_of
 
 FILE_NAME = "castari.json"
+_RUNTIMES = ("node", "python")
 # https://semver.org, its suggested expression without the groups.
 _SEMVER = re.compile(
     r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
@@ -25,6 +26,8 @@ class Manifest:
     name: str
     slug: str
     entrypoint: str
+    is_built: bool = False
+    """Whether the deploy runs a build script: then the entrypoint may be what that writes."""
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -33,7 +36,11 @@ def read_manifest(folder: Path) -> Manifest:
     name = _text(content, "name")
     _check_version(content)
     _check_runtime(content)
-    return Manifest(name, _slug(content, name), _entrypoint(content, folder))
+    is_built = content.get("build") is True
+    entrypoint = _entrypoint(content)
+    if not is_built:
+        _check_file(entrypoint, folder)
+    return Manifest(name, _slug(content, name), entrypoint, is_built)
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -76,8 +83,10 @@ def _check_version(content: dict[str, Any]) -> None:
 
 def _check_runtime(content: dict[str, Any]) -> None:
     runtime = content.get("runtime", "node")
-    if runtime != "node":
-        raise _wrong("runtime", f"is {runtime!r}, which is not offered", 'the one runtime is "node"')
+    if runtime not in _RUNTIMES:
+        raise _wrong(
+            "runtime", f"is {runtime!r}, which is not offered", f"choose one of {', '.join(_RUNTIMES)}"
+        )
 
 
 def _slug(content: dict[str, Any], name: str) -> str:
@@ -89,7 +98,7 @@ def _slug(content: dict[str, Any], name: str) -> str:
     return slug
 
 
-def _entrypoint(content: dict[str, Any], folder: Path) -> str:
+def _entrypoint(content: dict[str, Any]) -> str:
     entrypoint = _text(content, "entrypoint")
     path = PurePosixPath(entrypoint)
     if path.is_absolute() or ".." in path.parts or "\\" in entrypoint:
@@ -98,7 +107,11 @@ def _entrypoint(content: dict[str, Any], folder: Path) -> str:
             f"is {entrypoint!r}, which leaves the folder",
             'name a file inside, like "src/index.ts"',
         )
-    file = folder / path
+    return path.as_posix()
+
+
+def _check_file(entrypoint: str, folder: Path) -> None:
+    file = folder / entrypoint
     if not file.is_file():
         raise _wrong(
             "entrypoint", f"names {entrypoint!r}, and there is no such file", "create it, or name another"
@@ -107,4 +120,3 @@ def _entrypoint(content: dict[str, Any], folder: Path) -> str:
         raise _wrong(
             "entrypoint", f"{entrypoint!r} is a link that leaves the folder", "put the file itself there"
         )
-    return path.as_posix()

@@ -11,7 +11,7 @@ from cast.ignore import Pattern, read_patterns
 
 _DEEPEST = 64
 IGNORE_FILES = (".gitignore", ".castariignore")
-_NEVER_QUIETLY = ("node_modules", ".git", ".DS_Store", ".castari")
+_NEVER_QUIETLY = ("node_modules", ".venv", "__pycache__", ".git", ".DS_Store", ".castari")
 # Secrets belong into `cast secrets set`: a bundle is kept, and whoever may read it reads all of it.
 _NEVER_SECRETS = (
     ".env", ".env.*", ".npmrc", ".yarnrc.yml", ".netrc", ".pypirc", ".git-credentials", ".aws", ".ssh",

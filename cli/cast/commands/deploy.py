@@ -60,7 +60,7 @@ def _pack(folder: Path, manifest: Manifest, target: Path) -> Bundle:
 
 
 def _check(selection: Selection, manifest: Manifest) -> None:
-    for needed in (FILE_NAME, manifest.entrypoint):
+    for needed in (FILE_NAME,) if manifest.is_built else (FILE_NAME, manifest.entrypoint):
         if PurePosixPath(needed) not in selection.files:
             raise CastError(f"{needed} is left out of the bundle, and the agent needs it", _way_back(needed))
 
