@@ -1,6 +1,8 @@
 """What a neighbour needs to work: run in another sandbox while an attack holds on, it prints what fails."""
 
 import ctypes
+import errno
+import fcntl
 import os
 import signal
 import socket
@@ -10,6 +12,8 @@ import threading
 from pathlib import Path
 
 _INOTIFY_INIT1, _RT_SIGQUEUEINFO = (294, 129) if os.uname().machine == "x86_64" else (26, 138)
+_F_GETPIPE_SZ = 1032
+_USUAL_PIPE = 65_536
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -59,12 +63,20 @@ def watch_files() -> None:
 
 
 def open_pipe() -> None:
-    """Pass a page through a pipe: its usual size is not asked for, as `docs/sandboxes.md` explains."""
+    """Open a pipe of the usual size."""
     reading, writing = os.pipe()
-    os.write(writing, bytes(4096))
-    os.read(reading, 4096)
+    size = fcntl.fcntl(reading, _F_GETPIPE_SZ)
     os.close(reading)
     os.close(writing)
+    if size < _USUAL_PIPE:
+        raise OSError(errno.EPERM, f"a pipe of only {size} bytes")
+
+
+def pass_descriptor() -> None:
+    """Send an open file through a socket, as a parent hands work to its children."""
+    here, there = socket.socketpair()
+    with here, there:
+        socket.send_fds(here, [b"."], [0])
 
 
 def queue_signal() -> None:
@@ -84,6 +96,7 @@ CHECKS = (
     open_sockets,
     watch_files,
     open_pipe,
+    pass_descriptor,
     queue_signal,
 )
 

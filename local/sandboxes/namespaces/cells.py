@@ -14,10 +14,12 @@ from local.sandboxes.engine import EngineError
 from local.sandboxes.namespaces.cell import Cell
 from local.sandboxes.namespaces.cgroups import Cgroup, find_cgroup
 from local.sandboxes.namespaces.disk import Disk
+from local.sandboxes.namespaces.identity import first_uid_of
 from local.sandboxes.namespaces.network import MAX_INDEX, Network
 from local.sandboxes.namespaces.plans import Plan
 from local.sandboxes.namespaces.settings import EngineSettings
 from local.sandboxes.namespaces.zygote_client import Zygote
+from local.sandboxes.rootfs import FIRST_UID
 
 _log = logging.getLogger(__name__)
 _BACKLOG = 512
@@ -28,10 +30,11 @@ _EMPTY_CGROUP_SECONDS = 5.0
 class Cells:
     """The jails of an engine. A pooled one is used once; taking one never waits for the next."""
 
-    def __init__(self, settings: EngineSettings, network: Network, disk: Disk) -> None:
+    def __init__(self, settings: EngineSettings, network: Network, disk: Disk, *, own_ids: bool) -> None:
         self._settings = settings
         self._network = network
         self._disk = disk
+        self._own_ids = own_ids
         self._zygote = Zygote(settings.instance, settings.daemon, self._end_all)
         self._living: dict[int, Cell] = {}
         self._clearing: set[asyncio.Task[None]] = set()
@@ -116,12 +119,13 @@ class Cells:
         return cell
 
     def _plan(self, index: int) -> Plan:
-        names = self._settings.names
+        names, address = self._settings.names, self._network.address(index)
         return Plan(
             index=index,
+            first_uid=first_uid_of(address) if self._own_ids else FIRST_UID,
             cgroup=f"{names.cgroup}/{index}",
             veth=f"{names.veth}{index}",
-            address=self._network.address(index),
+            address=address,
             gateway=self._network.gateway,
             mtu=self._network.mtu,
             stage=str(names.stage),

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections import Counter
 from collections.abc import Coroutine
 from pathlib import Path
@@ -11,12 +12,15 @@ from local.sandboxes.namespaces.cell import Cell
 from local.sandboxes.namespaces.cells import Cells
 from local.sandboxes.namespaces.cgroups import find_cgroup
 from local.sandboxes.namespaces.disk import Disk, open_disk
+from local.sandboxes.namespaces.identity import can_shift
 from local.sandboxes.namespaces.leftovers import claim_instance, remove_leftovers
 from local.sandboxes.namespaces.network import Network, open_network, relay_address
 from local.sandboxes.namespaces.plans import Claim
 from local.sandboxes.namespaces.preflight import preflight
 from local.sandboxes.namespaces.sandbox import NamespaceSandbox
 from local.sandboxes.namespaces.settings import EngineSettings
+
+_log = logging.getLogger(__name__)
 
 
 class NamespaceEngine:
@@ -50,7 +54,10 @@ class NamespaceEngine:
             self._disk = await asyncio.to_thread(open_disk, settings.state_dir, names.disk, settings.disk_gb)
             self._network = await open_network(settings)
             find_cgroup(names.cgroup).create_parent()
-            self._cells = Cells(settings, self._network, self._disk)
+            own_ids = can_shift((*settings.root.directories, self._disk.mount))
+            if not own_ids:
+                _log.warning("this host's file systems cannot map owners: sandboxes share their user ids")
+            self._cells = Cells(settings, self._network, self._disk, own_ids=own_ids)
             self._stack.push_async_callback(self._cells.close)
             await self._cells.start()
         except BaseException:

@@ -2,36 +2,79 @@
 
 import ipaddress
 import os
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from local.sandboxes.namespaces import syscalls
 from local.sandboxes.rootfs import FIRST_UID
 
 _IDS = 65_536
-_FIRST_OWNER = 2_100_000_000
-_ADDRESSES = 1 << 22
+_SLOTS = 32_768
+"""Ranges of host ids above `FIRST_UID`'s, up to the highest id there is."""
 
 
-def make_user_namespace(proc: str, owner: int) -> int:
-    """Return a descriptor of a new user namespace that nobody is in yet; its root is `FIRST_UID` outside.
+@dataclass(frozen=True)
+class Identity:
+    """Who a sandbox will be, as descriptors of user namespaces in which nobody is yet.
 
-    `proc` is a proc file system of the caller's own process namespace, `owner` the host id that the
-    kernel charges with what it counts for each user: inotify instances, queued signals and the like.
-    Were it one for all, a sandbox that uses these up would take them from the others and from the host.
+    `own` is the one that it enters; `shift` maps the owners of files on disk, `FIRST_UID` and up, to
+    the sandbox's host ids. Without it they are the same.
     """
+
+    own: int
+    shift: int | None
+
+
+def first_uid_of(address: str) -> int:
+    """Return the host id that is root of the sandbox with this address, and nobody else's while it lives.
+
+    The kernel counts much by user: inotify instances, queued signals, descriptors on their way through
+    sockets, pages in pipes. Were it one for all, a sandbox that uses these up would take them from others.
+    """
+    return FIRST_UID + _IDS * (1 + int(ipaddress.IPv4Address(address)) % _SLOTS)
+
+
+def make_identity(proc: str, first_uid: int) -> Identity:
+    """Make the user namespaces of a sandbox. `proc` is a proc file system of the own process namespace."""
+    own = _make_user_namespace(proc, first_uid, f"0 {first_uid} {_IDS}")
+    if first_uid == FIRST_UID:
+        return Identity(own, None)
+    return Identity(own, _make_user_namespace(proc, first_uid, _shift_to(first_uid)))
+
+
+def _shift_to(first_uid: int) -> str:
+    # The host's root is there as well: overlayfs makes its own files as whoever mounts it.
+    return f"{FIRST_UID} {first_uid} {_IDS}\n0 0 1"
+
+
+def can_shift(folders: Iterable[Path]) -> bool:
+    """Tell whether the file systems of all folders can show other owners than they keep."""
+    shift = _make_user_namespace("/proc", 0, _shift_to(FIRST_UID + _IDS))
+    try:
+        for folder in folders:
+            os.close(syscalls.clone_shifted(str(folder), shift))
+    except OSError:
+        return False
+    finally:
+        os.close(shift)
+    return True
+
+
+def _make_user_namespace(proc: str, owner: int, mapping: str) -> int:
+    # Its owner is whom the kernel charges for all that is counted in it: never the host's root.
     # Made with its capabilities kept: some hosts give a namespace made without them no power.
     syscalls.prctl(syscalls.PR_SET_SECUREBITS, syscalls.SECBIT_NO_SETUID_FIXUP)
     os.seteuid(owner)
-    with syscalls.waiting_process(syscalls.CLONE_NEWUSER) as holder:
+    try:
+        with syscalls.waiting_process(syscalls.CLONE_NEWUSER) as holder:
+            os.seteuid(0)
+            for kind in ("uid", "gid"):
+                Path(proc, str(holder), f"{kind}_map").write_text(mapping)
+            return os.open(f"{proc}/{holder}/ns/user", os.O_RDONLY)
+    finally:
         os.seteuid(0)
-        for kind in ("uid", "gid"):
-            Path(proc, str(holder), f"{kind}_map").write_text(f"0 {FIRST_UID} {_IDS}")
-        return os.open(f"{proc}/{holder}/ns/user", os.O_RDONLY)
-
-
-def owner_of(address: str) -> int:
-    """Return the host id that owns the sandbox with this address: nobody else's while it lives."""
-    return _FIRST_OWNER + int(ipaddress.IPv4Address(address)) % _ADDRESSES
+        syscalls.prctl(syscalls.PR_SET_SECUREBITS, 0)
 
 
 def become_root_of(namespace: int, capabilities: frozenset[int], filters: tuple[bytes, ...]) -> None:

@@ -15,7 +15,7 @@ from local.sandboxes.engine import Limits
 from local.sandboxes.envd.confine import ENVD_CAPABILITIES, ENVD_OOM_SCORE, Confinement
 from local.sandboxes.namespaces import btrfs, syscalls
 from local.sandboxes.namespaces.cgroups import Cgroup, find_cgroup
-from local.sandboxes.namespaces.identity import become_root_of, make_user_namespace, owner_of
+from local.sandboxes.namespaces.identity import Identity, become_root_of, make_identity
 from local.sandboxes.namespaces.link import connect_namespace
 from local.sandboxes.namespaces.mounts import enter_root, stage_file_systems
 from local.sandboxes.namespaces.netlink import Netlink
@@ -47,11 +47,11 @@ async def run_jail(plan: Plan, control: socket.socket, listener: socket.socket, 
     """
     try:
         cgroup = find_cgroup(plan.cgroup)
-        namespace = _prepare(plan, cgroup)
+        identity = _prepare(plan, cgroup)
         await guest.warm_up()
         control.send(PREPARED)
         claim = Claim.load(await _receive(control))
-        _enter(plan, claim, cgroup, namespace, guest.filters)
+        _enter(plan, claim, cgroup, identity, guest.filters)
         control.send(READY)
         control.close()
     except BaseException as error:  # noqa: BLE001 (nobody above could handle it)
@@ -69,8 +69,8 @@ def begin_jail(*sockets: socket.socket) -> None:
     syscalls.rename_process("envd")
 
 
-def _prepare(plan: Plan, cgroup: Cgroup) -> int:
-    """Do all that needs no claim, and return the user namespace to enter last."""
+def _prepare(plan: Plan, cgroup: Cgroup) -> Identity:
+    """Do all that needs no claim, and return who to become last."""
     os.nice(_NICE)
     cgroup.create()
     cgroup.limit(plan.limits)
@@ -89,8 +89,8 @@ def _prepare(plan: Plan, cgroup: Cgroup) -> int:
     connect_namespace(host, plan)
     host.close()
     socket.sethostname("sandbox")
-    stage_file_systems(plan.stage, cgroup, plan.resolv_conf)
-    return make_user_namespace("proc", owner_of(plan.address))
+    stage_file_systems(plan, cgroup)
+    return make_identity("proc", plan.first_uid)
 
 
 def _make_disk(plan: Plan) -> None:
@@ -102,17 +102,17 @@ def _make_disk(plan: Plan) -> None:
     os.chown(disk / "upper", FIRST_UID, FIRST_UID)
 
 
-def _enter(plan: Plan, claim: Claim, cgroup: Cgroup, namespace: int, filters: tuple[bytes, ...]) -> None:
+def _enter(plan: Plan, claim: Claim, cgroup: Cgroup, identity: Identity, filters: tuple[bytes, ...]) -> None:
     os.setpriority(os.PRIO_PROCESS, 0, 0)
     if claim.limits != plan.limits:
         _apply(claim.limits, plan, cgroup)
     import_nothing_more()
     sudo = claim.privileges == "sudo"
-    enter_root(claim.layers, plan.subvolume, set_uid=sudo)
+    enter_root(claim.layers, plan.subvolume, identity.shift, set_uid=sudo)
     os.environ.clear()
     os.environ.update(claim.env)
     # With sudo, envd is under the filters itself: see `confine`.
-    become_root_of(namespace, ENVD_CAPABILITIES, filters if sudo else ())
+    become_root_of(identity.own, ENVD_CAPABILITIES, filters if sudo else ())
 
 
 def _apply(limits: Limits, plan: Plan, cgroup: Cgroup) -> None:

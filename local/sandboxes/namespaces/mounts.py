@@ -5,6 +5,7 @@ from pathlib import Path
 
 from local.sandboxes.namespaces import syscalls
 from local.sandboxes.namespaces.cgroups import Cgroup
+from local.sandboxes.namespaces.plans import Plan
 from local.sandboxes.namespaces.syscalls import (
     MS_BIND,
     MS_MOVE,
@@ -16,7 +17,6 @@ from local.sandboxes.namespaces.syscalls import (
     MS_REC,
     MS_REMOUNT,
 )
-from local.sandboxes.rootfs import FIRST_UID
 
 _INERT = MS_NOSUID | MS_NODEV | MS_NOEXEC
 _MOVED = ("proc", "dev", "sys", "run")
@@ -47,30 +47,28 @@ _DEVICE_LINKS = {
 }  # fmt: skip
 
 
-def stage_file_systems(stage: str, cgroup: Cgroup, resolv_conf: str) -> None:
-    """Prepare a sandbox's file systems but its root on the folder `stage`, in a new mount namespace."""
+def stage_file_systems(plan: Plan, cgroup: Cgroup) -> None:
+    """Prepare a sandbox's file systems but its root on the plan's stage, in a new mount namespace."""
     syscalls.mount("", "/", flags=MS_REC | MS_PRIVATE)
-    syscalls.mount("stage", stage, "tmpfs", _INERT, "size=1m,mode=711")
-    os.chdir(stage)
+    syscalls.mount("stage", plan.stage, "tmpfs", _INERT, "size=1m,mode=711")
+    os.chdir(plan.stage)
     for name in ("root", *_MOVED):
         Path(name).mkdir()
-    _stage_dev()
+    _stage_dev(plan.first_uid)
     _stage_proc()
-    _stage_sys(cgroup)
-    syscalls.mount(
-        "run", "run", "tmpfs", MS_NOSUID | MS_NODEV, _owned(f"size=64m,nr_inodes={_MAX_FILES},mode=755")
-    )
-    Path("run/resolv.conf").write_text(resolv_conf)
+    _stage_sys(cgroup, plan.first_uid)
+    options = _owned(plan.first_uid, f"size=64m,nr_inodes={_MAX_FILES},mode=755")
+    syscalls.mount("run", "run", "tmpfs", MS_NOSUID | MS_NODEV, options)
+    Path("run/resolv.conf").write_text(plan.resolv_conf)
 
 
-def enter_root(layers: tuple[str, ...], subvolume: str, *, set_uid: bool) -> None:
+def enter_root(layers: tuple[str, ...], subvolume: str, shift: int | None, *, set_uid: bool) -> None:
     """Put the layers and a writable one on top of each other and make that the root of everything.
 
-    The current folder must be the stage. Nothing else of the host is reachable afterwards.
+    The current folder must be the stage. `shift` is the user namespace that maps the layers' owners, if
+    they need it. Nothing else of the host is reachable afterwards.
     """
-    # By descriptors, as a sandbox reads in its mount table what is given here.
-    references = [os.open(folder, os.O_PATH) for folder in (subvolume, *layers)]
-    writable, *below = (f"/proc/self/fd/{fd}" for fd in references)
+    writable, *below = _show(subvolume, *layers, shift=shift)
     # volatile: nobody needs a sandbox's disk after a power cut, so its fsync costs nothing.
     # redirect_dir: without it a folder of a lower layer cannot be renamed.
     folders = f"lowerdir={':'.join(below)},upperdir={writable}/upper,workdir={writable}/work"
@@ -78,12 +76,22 @@ def enter_root(layers: tuple[str, ...], subvolume: str, *, set_uid: bool) -> Non
     syscalls.mount("sandbox", "root", "overlay", flags, f"{folders},redirect_dir=on,volatile")
     for name in _MOVED:
         syscalls.mount(name, f"root/{name}", flags=MS_MOVE)
-    for fd in references:
-        os.close(fd)
     os.chdir("root")
     syscalls.pivot_root(".", ".")
     syscalls.unmount(".", syscalls.MNT_DETACH)
     os.chdir("/")
+
+
+def _show(*folders: str, shift: int | None) -> list[str]:
+    """Show the folders on the stage: their names there are all that a sandbox reads in its mount table."""
+    names = [f"layer{index}" for index in range(len(folders))]
+    for name, folder in zip(names, folders, strict=True):
+        Path(name).mkdir()
+        if shift is None:
+            syscalls.mount(folder, name, flags=MS_BIND)
+        else:
+            syscalls.attach(syscalls.clone_shifted(folder, shift), name)
+    return names
 
 
 def _stage_proc() -> None:
@@ -96,8 +104,8 @@ def _stage_proc() -> None:
         syscalls.mount("dev/null", f"proc/{name}", flags=MS_BIND)
 
 
-def _stage_dev() -> None:
-    syscalls.mount("dev", "dev", "tmpfs", MS_NOSUID | MS_NOEXEC, _owned("size=64k,mode=755"))
+def _stage_dev(root: int) -> None:
+    syscalls.mount("dev", "dev", "tmpfs", MS_NOSUID | MS_NOEXEC, _owned(root, "size=64k,mode=755"))
     mask = os.umask(0)
     for name, numbers in _DEVICES.items():
         os.mknod(f"dev/{name}", 0o020666, os.makedev(*numbers))
@@ -106,16 +114,15 @@ def _stage_dev() -> None:
         Path("dev", name).symlink_to(target)
     for name in ("pts", "shm"):
         Path("dev", name).mkdir()
-    options = f"newinstance,ptmxmode=0666,mode=0620,gid={FIRST_UID + _TTY_GROUP}"
+    options = f"newinstance,ptmxmode=0666,mode=0620,gid={root + _TTY_GROUP}"
     syscalls.mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, options)
-    syscalls.mount(
-        "shm", "dev/shm", "tmpfs", _INERT, _owned(f"size={_SHM_MB}m,nr_inodes={_MAX_FILES},mode=1777")
-    )
+    options = _owned(root, f"size={_SHM_MB}m,nr_inodes={_MAX_FILES},mode=1777")
+    syscalls.mount("shm", "dev/shm", "tmpfs", _INERT, options)
 
 
-def _stage_sys(cgroup: Cgroup) -> None:
+def _stage_sys(cgroup: Cgroup, root: int) -> None:
     """Show no devices or kernel knobs, but its limits: Node.js and the JVM size their heaps by them."""
-    syscalls.mount("sys", "sys", "tmpfs", _INERT, _owned("size=64k,mode=755"))
+    syscalls.mount("sys", "sys", "tmpfs", _INERT, _owned(root, "size=64k,mode=755"))
     for kind, options, name in cgroup.bind_mounts():
         (target := Path("sys/fs/cgroup", name)).mkdir(parents=True)
         syscalls.mount("cgroup", str(target), kind, MS_RDONLY | _INERT, options)
@@ -127,5 +134,5 @@ def _bind(source: str, target: str, flags: int) -> None:
     syscalls.mount("", target, flags=MS_REMOUNT | MS_BIND | flags)
 
 
-def _owned(options: str) -> str:
-    return f"{options},uid={FIRST_UID},gid={FIRST_UID}"
+def _owned(root: int, options: str) -> str:
+    return f"{options},uid={root},gid={root}"

@@ -11,6 +11,7 @@ class Plan:
     """All that can be known before anyone asks for a sandbox. Paths are the host's."""
 
     index: int
+    first_uid: int
     cgroup: str
     veth: str
     address: str

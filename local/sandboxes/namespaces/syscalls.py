@@ -44,12 +44,24 @@ _PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 _CLONE_VM = 0x100
 _STACK_BYTES = 16_384
+_OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
+_OPEN_TREE_CLONE, _MOVE_MOUNT_F_EMPTY_PATH, _MOUNT_ATTR_IDMAP = 1, 4, 0x0010_0000
+_AT_FDCWD, _AT_EMPTY_PATH = -100, 0x1000
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _CAPABILITY_VERSION_3 = 0x2008_0522
 
 
 class _FilterProgram(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+
+class _MountAttributes(ctypes.Structure):
+    _fields_ = (
+        ("set", ctypes.c_uint64),
+        ("clear", ctypes.c_uint64),
+        ("propagation", ctypes.c_uint64),
+        ("user_namespace", ctypes.c_uint64),
+    )
 
 
 class _CapabilityHeader(ctypes.Structure):
@@ -107,6 +119,37 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
 def unmount(target: str, flags: int = 0) -> None:
     """Do what umount2(2) does."""
     _check(_libc.umount2(target.encode(), flags), f"unmount {target}")
+
+
+def clone_shifted(folder: str, user_namespace: int) -> int:
+    """Return a descriptor of a copy of the mount at `folder` whose owners are mapped as in the namespace.
+
+    What the namespace calls inside is the owner on disk, what it calls outside is the owner that is seen.
+    """
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC
+    tree = int(_libc.syscall(ctypes.c_long(_OPEN_TREE), _AT_FDCWD, folder.encode(), flags))
+    _check(tree, f"copy the mount of {folder}")
+    attributes = _MountAttributes(_MOUNT_ATTR_IDMAP, 0, 0, user_namespace)
+    size = ctypes.c_ulong(ctypes.sizeof(attributes))
+    number = ctypes.c_long(_MOUNT_SETATTR)
+    try:
+        _check(
+            _libc.syscall(number, tree, b"", _AT_EMPTY_PATH, ctypes.byref(attributes), size),
+            f"map the owners of {folder}",
+        )
+    except OSError:
+        os.close(tree)
+        raise
+    return tree
+
+
+def attach(tree: int, target: str) -> None:
+    """Mount at `target` what `clone_shifted` returned, and close it."""
+    number, flags = ctypes.c_long(_MOVE_MOUNT), _MOVE_MOUNT_F_EMPTY_PATH
+    try:
+        _check(_libc.syscall(number, tree, b"", _AT_FDCWD, target.encode(), flags), f"attach {target}")
+    finally:
+        os.close(tree)
 
 
 def pivot_root(new_root: str, put_old: str) -> None:

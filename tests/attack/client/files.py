@@ -8,7 +8,7 @@ from tests.attack.client.attacks import attack
 from tests.attack.client.victim import HOME, SECRET, Answer, Victim
 from tests.attack.probe.attempts import Refused
 
-_RACE_SECONDS = 1.5
+_RACE_SECONDS = 1.0
 _INSIDE = "stayed inside"
 _FLIP = """
 import os, time

@@ -75,7 +75,7 @@ def real_victim(arena: Arena, folder: Path) -> Iterator[Victim]:
             process=arena.server.process,
             disk_mb=LIMITS.disk_mb,
             host_folder=folder / "host",
-            patience_seconds=10,
+            patience_seconds=30,
             run=lambda line: sandbox.commands.run(line, cwd=HOME).stdout,
         )
     finally:

@@ -5,6 +5,7 @@ import fcntl
 import os
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 from . import kernel
 from .attempts import attempt
@@ -12,6 +13,8 @@ from .targets import Target
 from .wire import hold
 
 _F_SETPIPE_SZ = 1031
+_MOST_AT_ONCE = 253
+"""How many descriptors one message carries (`SCM_MAX_FD`)."""
 
 
 def _exhaust(what: str, enough: int, take: Callable[[], int]) -> str:
@@ -65,3 +68,19 @@ def widen_pipes_without_end(target: Target) -> str:
         return reading
 
     return _exhaust("pipes of a megabyte", target.limits.wide_pipes, take)
+
+
+@attempt("ETOOMANYREFS", weakness="root")
+def pass_descriptors_without_end(target: Target) -> str:
+    """Send open files through a socket and never receive them: the kernel counts those on their way."""
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    passed = 0
+    with here, there, Path(os.devnull).open("rb") as file:
+        try:
+            while passed <= target.limits.open_files + 2 * _MOST_AT_ONCE:
+                socket.send_fds(here, [b"."], [file.fileno()] * _MOST_AT_ONCE)
+                passed += _MOST_AT_ONCE
+        except OSError:
+            hold(f"{passed} files on their way")
+            raise
+    return f"sent {passed} files"
