@@ -12,6 +12,7 @@ import select
 import signal
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -70,7 +71,9 @@ class Zygote:
     def _kill_all(self) -> NoReturn:
         # Not left to PR_SET_PDEATHSIG: the kernel drops it when envd acts as another user.
         for pidfd in self.jails:
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            # One that has ended by itself must not save the others.
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         sys.exit(0)
 
     def _fork(self, plan: Plan, fds: list[int]) -> int:
