@@ -59,7 +59,7 @@ def test_a_slug_of_its_own_wins_over_the_name(folder: Path) -> None:
         ({"version": "1.2"}, "`version` is '1.2', which is no semantic version"),
         ({"version": "01.2.3"}, "`version` is '01.2.3'"),
         ({"version": 1}, "`version` is 1"),
-        ({"runtime": "python"}, "`runtime` is 'python', which is not offered"),
+        ({"runtime": "go"}, "`runtime` is 'go', which is not offered"),
         ({"entrypoint": None}, "`entrypoint` is missing"),
         ({"entrypoint": "src/main.ts"}, "`entrypoint` names 'src/main.ts', and there is no such file"),
         ({"entrypoint": "src"}, "`entrypoint` names 'src', and there is no such file"),
@@ -110,3 +110,15 @@ def test_the_client_and_the_platform_make_the_same_slug_of_a_name(name: str) -> 
 
 def test_the_client_and_the_platform_take_the_same_slugs() -> None:
     assert f"^{SLUG.pattern}$" == SLUG_PATTERN
+
+
+def test_the_entrypoint_may_be_what_a_build_script_will_write(folder: Path) -> None:
+    built = GOOD | {"entrypoint": "dist/index.js", "build": True}
+    (folder / "castari.json").write_text(json.dumps(built))
+    assert read_manifest(folder) == Manifest("My Agent", "my-agent", "dist/index.js", is_built=True)
+
+
+def test_a_python_agent_is_as_good(folder: Path) -> None:
+    (folder / "main.py").write_text("")
+    (folder / "castari.json").write_text(json.dumps(GOOD | {"entrypoint": "main.py", "runtime": "python"}))
+    assert read_manifest(folder).entrypoint == "main.py"
