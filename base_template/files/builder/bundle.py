@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from runner.stacks import BUNDLE_STEM
+
 from builder import command, native
 from builder.environment import plain
 from builder.failure import StepFailed
@@ -25,7 +27,7 @@ def bundle(places: Places, entrypoint: str) -> tuple[list[str], str]:
     if _asks_whether_it_is_main(places.agent / entrypoint):
         return ["node", entrypoint], "not bundled: it compares `require.main`, which a bundle changes"
     module = _is_module(places.agent, entrypoint)
-    target = str(Path(entrypoint).with_name("castari-bundle" + (".mjs" if module else ".cjs")))
+    target = str(Path(entrypoint).with_name(f"{BUNDLE_STEM}{'.mjs' if module else '.cjs'}"))
     natives = native.packages(places.agent / "node_modules")
     whole = _esbuild(places, entrypoint, target, [f"--external:{name}" for name in natives])
     used = native.imported(places.esbuild_report, natives) if whole.exit_code == 0 else []

@@ -10,6 +10,7 @@ import time
 from runner import handover
 from runner.output import Head, Tail
 from runner.pump import Ending
+from runner.stacks import in_sources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,6 +91,6 @@ def ending_facts(ending: Ending, stderr: Tail, oom_kills_before: int | None) -> 
         "signal": signal,
         "timed_out": ending.timed_out,
         "oom_kills": None if after is None or oom_kills_before is None else after - oom_kills_before,
-        "stderr": stderr.text(),
+        "stderr": in_sources(stderr.text()),
         "stderr_bytes": stderr.seen_bytes,
     }
