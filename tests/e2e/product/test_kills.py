@@ -69,6 +69,8 @@ def test_a_killed_invoke_worker_leaves_one_terminal_row_and_no_sandbox(
     stage: Stage, slow: str, assassin: Assassin, statuses: set[str]
 ) -> None:
     agent_id = stage.get(f"/agents/{slow}")["id"]
+    # Whoever claims a sandbox asks for the next one, and those who were killed here could not.
+    stage.invoke(slow, "bring a warm sandbox back")
     wait_until(lambda: stage.sandboxes(agent_id=agent_id, kind="warm"), "a warm sandbox to claim", 60)
     before = {row["invocation_id"] for row in stage.get(f"/agents/{slow}/invocations?limit=100")}
     stack = Stack(stage.environment, stage.http)
