@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from local.sandboxes.namespaces.firewall import MAX_FLOWS
 from tests.attack.arena import Arena, address_of
 from tests.attack.namespace import NetworkNamespace
 from tests.attack.stand_in import BANNER
@@ -40,6 +41,18 @@ for _ in range(3):
 time.sleep(60)
 """
 """Ignores every signal that can be, leaves its session and its parent, and stops."""
+
+
+FLOOD = """
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as speaker:
+    for port in range(10_000, 10_000 + {count}):
+        try:
+            speaker.sendto(b"x", ("{host}", port))
+        except OSError:
+            pass
+"""
+"""Speaks to many ports, each of which is a connection to the firewall."""
 
 
 def cling(marker: str) -> list[str]:
@@ -113,6 +126,31 @@ def test_nobody_connects_to_a_service_in_a_sandbox(arena: Arena, place: str) -> 
     assert told.returncode
     refusal = told.stderr.splitlines()[-1].partition(":")[0]
     assert refusal in ("TimeoutError", "OSError", "PermissionError", "ConnectionRefusedError")
+
+
+def test_one_sandbox_does_not_fill_the_table_of_connections_that_all_share(arena: Arena) -> None:
+    flood = FLOOD.format(host=arena.world.places()["internet"][0][0], count=2 * MAX_FLOWS)
+    with arena.world.host.entered():
+        before = _flows()
+        # One of its own: what it opened is counted for it for a while.
+        sandbox = arena.server.create()
+        try:
+            sandbox.commands.run(f"python3 -c {shlex.quote(flood)}")
+            assert MAX_FLOWS // 2 < _flows() - before <= MAX_FLOWS + 100
+            assert not arena.look_around("holding")
+        finally:
+            sandbox.kill()
+
+
+def test_without_a_firewall_a_flood_of_connections_fills_the_table(arena: Arena) -> None:
+    with arena.world.host.entered():
+        before, host = _flows(), arena.world.places()["internet"][0][0]
+        exec(FLOOD.format(host=host, count=2 * MAX_FLOWS))  # noqa: S102 - the same flood, from the world's host
+        assert _flows() - before > MAX_FLOWS + 100
+
+
+def _flows() -> int:
+    return int(Path("/proc/sys/net/netfilter/nf_conntrack_count").read_text())
 
 
 def _greeting(address: str) -> str:

@@ -14,6 +14,9 @@ _UNREACHABLE = (
     "192.168.0.0/16", "224.0.0.0/3",
 )  # fmt: skip
 
+MAX_FLOWS = 2500
+"""Connections of one sandbox at a time, as many as E2B allows: all share one table of the host's kernel."""
+
 _RULES = """
 add table inet {table}
 delete table inet {table}
@@ -22,10 +25,12 @@ table inet {table} {{
     set unreachable {{ type ipv4_addr; flags interval; auto-merge; elements = {{ {unreachable} }} }}
     set allowed {{ type ifname . ipv4_addr; flags interval; }}
     set denied {{ type ifname . ipv4_addr; flags interval; }}
+    set flows {{ type ifname; flags dynamic; size 65536; }}
 
     chain honest {{
         meta nfproto ipv6 counter drop
         fib saddr . iif oif missing counter drop comment "forged source address"
+        ct state new add @flows {{ iifname ct count over {flows} }} counter drop
     }}
     chain own_policy {{
         iifname . ip daddr @allowed return
@@ -81,7 +86,7 @@ class Firewall:
         """Put the rules in force, in place of any that were."""
         relay = "ip daddr {} tcp dport {} accept".format(*self.relay) if self.relay else ""
         rules = _RULES.format(
-            table=self.table, veth=self.veth, subnet=self.subnet, relay=relay,
+            table=self.table, veth=self.veth, subnet=self.subnet, relay=relay, flows=MAX_FLOWS,
             resolvers=", ".join(self.resolvers), unreachable=", ".join(_UNREACHABLE),
         )  # fmt: skip
         await run_nft(rules)
