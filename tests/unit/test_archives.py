@@ -73,7 +73,7 @@ def test_what_decides_about_an_install_is_kept() -> None:
         (MANIFEST | {"entrypoint": "src/main.ts"}, "`src/main.ts` is not in the bundle"),
         (MANIFEST | {"entrypoint": "../index.ts"}, "`entrypoint`: must be a path inside the bundle"),
         (MANIFEST | {"entrypoint": "/etc/index.ts"}, "`entrypoint`: must be a path inside the bundle"),
-        (MANIFEST | {"entrypoint": "run.sh"}, "must be a TypeScript or JavaScript file"),
+        (MANIFEST | {"entrypoint": "run.sh"}, "must be a file of the runtime node"),
         (MANIFEST | {"runtime": "cobol"}, "`runtime`"),
         (MANIFEST | {"slug": "Not A Slug"}, "`slug`"),
         (MANIFEST | {"version": "one"}, "`version`"),
@@ -102,8 +102,10 @@ def test_unknown_keys_of_castari_json_are_kept() -> None:
         ("/etc/passwd", "`/etc/passwd` leaves the bundle"),
         ("src\\evil.ts", "leaves the bundle"),
         ("line\nend", "control characters"),
-        ("SRC/INDEX.ts", "`SRC/INDEX.ts` and `src/index.ts` are the same name"),
-        ("src/index.ts", "are the same name"),
+        ("SRC/INDEX.ts", "`SRC/INDEX.ts` is there twice"),
+        ("src/index.ts", "`src/index.ts` is there twice"),
+        ("castari.json/x", "`castari.json/x` lies in what is a file"),
+        ("src", "`src` is a file and a folder"),
         ("d/" * 50 + "x", "too long or too deep"),
         ("n" * 1200, "too long or too deep"),
     ],
@@ -195,6 +197,19 @@ def test_gnu_long_names_and_pax_names_are_read() -> None:
         assert check(io.BytesIO(buffer.getvalue())).manifest.entrypoint == long
 
 
+def well_formed(files: dict[str, bytes]) -> dict[str, str | bytes]:
+    """Leave out what has the name of another file, or of a folder that another file is in."""
+    whole: dict[str, str | bytes] = dict(FILES)
+    for path, content in files.items():
+        if all(path.casefold() != name.casefold() and not _nested(path, name) for name in whole):
+            whole[path] = content
+    return whole
+
+
+def _nested(one: str, other: str) -> bool:
+    return one.startswith(f"{other}/") or other.startswith(f"{one}/")
+
+
 PARTS = st.text("abcXYZ012-_. äé", min_size=1, max_size=12).filter(
     lambda part: part not in {".", ".."} and part.strip() == part and not part.startswith("._")
 )
@@ -204,14 +219,7 @@ PATHS = st.lists(PARTS, min_size=1, max_size=4).map("/".join)
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(PATHS, st.binary(max_size=2000), max_size=20), st.booleans())
 def test_every_well_formed_bundle_is_accepted(files: dict[str, bytes], as_zip: bool) -> None:
-    folded: dict[str, bytes] = {}
-    for path, content in files.items():
-        parents = {path.casefold()[:at] for at, letter in enumerate(path) if letter == "/"}
-        if path.casefold() not in {name.casefold() for name in {**folded, **FILES}} and not parents & {
-            name.casefold() for name in folded
-        }:
-            folded[path] = content
-    whole: dict[str, str | bytes] = {**folded, **FILES}
+    whole = well_formed(files)
     content = zipped(whole) if as_zip else tar_gz(whole)
     assert check(io.BytesIO(content)).manifest.name == "Hello"
 
