@@ -19,7 +19,7 @@ from local import (
 )
 from local.identity import Identity
 from local.places import Places
-from local.steps import step
+from local.steps import say, step
 
 _FIRST_BUILD_SECONDS = 900.0
 _READY_SECONDS = 30.0
@@ -30,7 +30,11 @@ def start_all(places: Places, instance: str, *, engine: str) -> None:
     """Start a stack with fresh names and keys. Each failure says which step and why."""
     preflight.check(isolated=engine != "bare")
     places.make()
-    stack = identity.new(instance, relay_address=sandbox_server.relay_address(instance, engine=engine))
+    stack = identity.new(
+        instance,
+        relay_address=sandbox_server.relay_address(instance, engine=engine),
+        server_code=sandbox_server.code(),
+    )
     stack.save(places.identity)
     sandboxes = sandbox_server.start(places, stack, engine=engine)
     with step("install the local AWS"):
@@ -54,6 +58,8 @@ def start_all(places: Places, instance: str, *, engine: str) -> None:
 def reload(places: Places, stack: Identity) -> None:
     """Build what has changed and update the running stack with it."""
     _deploy(places, stack, deployment.function_environment("ApiFunction", stack)["PLATFORM_SECRET_ID"])
+    if stack.server_code != sandbox_server.code():
+        say("The sandbox server's own code has changed: `make down` and `make up` take that over.")
 
 
 def _deploy(places: Places, stack: Identity, platform_secret_arn: str) -> None:

@@ -32,6 +32,8 @@ class Identity:
     sandbox_port: int
     relay_address: str
     relay_port: int
+    server_code: str = ""
+    """A hash of the code that the sandbox server was started from."""
 
     @property
     def aws_url(self) -> str:
@@ -69,7 +71,7 @@ class Identity:
         write_private(path, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
 
 
-def new(instance: str, *, relay_address: str) -> Identity:
+def new(instance: str, *, relay_address: str, server_code: str) -> Identity:
     """Return an identity with fresh names and keys and free ports."""
     return Identity(
         instance=instance,
@@ -81,6 +83,7 @@ def new(instance: str, *, relay_address: str) -> Identity:
         sandbox_port=_free_port(_SANDBOX_PORT),
         relay_address=relay_address,
         relay_port=_free_port(_RELAY_PORT),
+        server_code=server_code,
     )
 
 

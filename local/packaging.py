@@ -44,13 +44,13 @@ def _source(template: Mapping[str, Any], resource: Mapping[str, Any]) -> Path:
 def _build_tree(logical_id: str, source: Path, places: Places) -> Path:
     """Return what the makefile made; packages that are there already are not fetched again."""
     if source == _DEPENDENCIES:
-        target = places.builds / f"{logical_id}-{_content_hash(REPOSITORY / source, sys.version)}"
+        target = places.builds / f"{logical_id}-{content_hash(REPOSITORY / source, sys.version)}"
         if not target.exists():
             _make(logical_id, source, target, places)
         return target
     fresh = places.builds / f"{logical_id}.new"
     _make(logical_id, source, fresh, places)
-    target = places.builds / f"{logical_id}-{_content_hash(fresh, sys.version)}"
+    target = places.builds / f"{logical_id}-{content_hash(fresh, sys.version)}"
     shutil.rmtree(target, ignore_errors=True)
     return fresh.rename(target)
 
@@ -75,7 +75,8 @@ def _files(tree: Path) -> Iterator[Path]:
     yield from sorted(path for path in tree.rglob("*") if path.is_file())
 
 
-def _content_hash(tree: Path, *more: str) -> str:
+def content_hash(tree: Path, *more: str) -> str:
+    """Return a hash of the names and contents of all files in `tree`, and of `more`."""
     digest = hashlib.sha256("\0".join(more).encode())
     for path in _files(tree):
         if "__pycache__" not in path.parts:

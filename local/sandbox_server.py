@@ -10,6 +10,7 @@ from pathlib import Path
 
 from local import processes
 from local.identity import Identity
+from local.packaging import content_hash
 from local.places import REPOSITORY, Places, write_private
 from local.sandboxes.namespaces import instances, leftovers, network
 from local.sandboxes.namespaces.settings import EngineSettings, Names
@@ -21,6 +22,11 @@ _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.02
 _BUILT = "root filesystem"
 """The event that tells of a part of the root filesystem that is built."""
+
+
+def code() -> str:
+    """Return a hash of what a running server would have to be restarted for."""
+    return "-".join(content_hash(REPOSITORY / folder) for folder in ("local/sandboxes", "base_template"))
 
 
 def relay_address(instance: str, *, engine: str) -> str:

@@ -75,7 +75,7 @@ class Target:
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     places = Places(tmp_path_factory.mktemp("relay"))
     places.make()
-    stack = identity.new("rlay", relay_address="127.0.0.1")
+    stack = identity.new("rlay", relay_address="127.0.0.1", server_code="")
     ministack.install(places)
     try:
         ministack.start(places, stack)
@@ -225,7 +225,7 @@ def test_a_key_derived_from_guessed_names_is_refused(target: Target, stack_name:
 
 
 def test_the_name_that_keys_derive_from_cannot_be_guessed() -> None:
-    names = {identity.new("rlay", relay_address="127.0.0.1").stack_name for _ in range(3)}
+    names = {identity.new("rlay", relay_address="127.0.0.1", server_code="").stack_name for _ in range(3)}
     assert len(names) == 3
     assert all(len(name.removeprefix("castari-")) == 16 for name in names)
 
