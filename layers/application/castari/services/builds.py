@@ -87,7 +87,7 @@ class Builds:
     async def _build_on(self, reuse: str, agent: Agent, version: Version, job: dict[str, Any]) -> Built:
         async with self._sandbox(agent, version, reuse) as sandbox:
             steps = await self._run(
-                sandbox, ["fetch", "unpack", "bundle"], job | {"keep_dependencies": True}, {}
+                sandbox, ["fetch", "unpack", *job["last_steps"]], job | {"keep_dependencies": True}, {}
             )
             return Built(await self._snapshot(sandbox), reuse, steps)
 
@@ -95,7 +95,7 @@ class Builds:
         async with self._sandbox(agent, version, self.base_template) as sandbox:
             steps = await self._run(sandbox, ["fetch", "unpack", "install"], job, {})
             dependencies = await self._snapshot(sandbox) if version.lockfile_hash else None
-            steps += await self._run(sandbox, ["bundle"], job, {})
+            steps += await self._run(sandbox, job["last_steps"], job, {})
             return Built(await self._snapshot(sandbox), dependencies, steps)
 
     async def _build_with_secrets(self, agent: Agent, version: Version, bundle: Bundle) -> Built:
@@ -111,7 +111,7 @@ class Builds:
             async with self._sandbox(agent, version, self.base_template) as sandbox:
                 steps = await self._run(sandbox, ["fetch", "unpack", "install", "pack"], job, secrets)
             async with self._sandbox(agent, version, self.base_template) as clean:
-                steps += await self._run(clean, ["restore", "bundle"], job, {})
+                steps += await self._run(clean, ["restore", *job["last_steps"]], job, {})
                 return Built(await self._snapshot(clean), None, steps)
         finally:
             with suppress(VendorUnavailable):
@@ -137,6 +137,8 @@ class Builds:
             "bundle_bytes": self.limits.bundle_bytes,
             "root": bundle.root,
             "entrypoint": bundle.manifest.entrypoint,
+            "runtime": bundle.manifest.runtime,
+            "last_steps": ["build", "bundle"] if bundle.manifest.build else ["bundle"],
             "keep_dependencies": False,
             "build_secrets": bundle.manifest.build_secrets,
             "install_seconds": self.limits.deploy_timeout_seconds * 3 // 4,
