@@ -66,6 +66,9 @@ class FakeSandboxes:
     deployment: str = "test"
     alive: dict[str, FakeSandbox] = field(default_factory=dict)
     snapshots: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    """The sandbox that each snapshot was made of."""
+    snapshots_made: int = 0
     calls: list[str] = field(default_factory=list)
     failures: dict[str, list[CastariError]] = field(default_factory=dict)
     """Errors that the next calls of a method raise instead."""
@@ -117,13 +120,20 @@ class FakeSandboxes:
 
     async def snapshot(self, sandbox_id: str) -> str:
         self._called("snapshot")
-        snapshot_id = f"snapshot-{len(self.snapshots)}"
+        self.snapshots_made += 1
+        snapshot_id = f"snapshot-{self.snapshots_made}"
         self.snapshots[snapshot_id] = self.alive[sandbox_id].template
+        self.sources[snapshot_id] = sandbox_id
         return snapshot_id
+
+    async def snapshots_of(self, sandbox_id: str) -> list[str]:
+        self._called("snapshots_of")
+        return [name for name, source in self.sources.items() if source == sandbox_id]
 
     async def delete_snapshot(self, snapshot_id: str) -> None:
         self._called("delete_snapshot")
         self.snapshots.pop(snapshot_id, None)
+        self.sources.pop(snapshot_id, None)
 
     async def list(self, **metadata: str) -> AsyncIterator[SandboxSummary]:
         self._called("list")

@@ -13,19 +13,29 @@ from castari.adapters.sandboxes import Sandboxes
 from castari.adapters.sealing import Sealer
 from castari.errors import CastariError
 from castari.ids import new_id
-from castari.messages import Message
+from castari.messages import AgentKey, DeployBundle, Message
 from castari.models import ActiveVersion, Agent, Invocation
 from castari.services.attendance import Attendance
+from castari.services.build_sandboxes import BuildSandboxes
 from castari.services.builds import Builds
+from castari.services.bundles import Bundles
 from castari.services.calls import Calls
 from castari.services.cancels import Cancels
+from castari.services.checkouts import Checkouts
+from castari.services.claims import Claims
 from castari.services.completions import Completions
+from castari.services.deletions import Deletions
+from castari.services.deploy_checks import DeployChecks
 from castari.services.deploys import Deploys
 from castari.services.environments import Environments
 from castari.services.finishes import Finishes
+from castari.services.handovers import Handovers
 from castari.services.invocations import Invocations
 from castari.services.launches import Launches
+from castari.services.leftovers import Leftovers
 from castari.services.removals import Removals
+from castari.services.retention import Retention
+from castari.services.rollbacks import Rollbacks
 from castari.services.starts import Starts
 from castari.services.sweep import Sweep
 from castari.services.switches import Switches
@@ -68,10 +78,22 @@ class World:
     warm_size: int = 1
     maintenance: FakeQueue = field(default_factory=FakeQueue)
     invocations: FakeQueue = field(default_factory=FakeQueue)
+    deploys: FakeQueue = field(default_factory=FakeQueue)
+    versions_kept: int = 10
 
     def worker(self, wrap: Wrap = unwrapped) -> "Worker":
         """Return a worker whose every adapter went through `wrap`."""
         return Worker(self, wrap)
+
+    def request(self, agent: Agent, bundle_key: str, **fields: Any) -> DeployBundle:
+        """Return the wish to deploy a bundle, a second after the one before."""
+        self.clock.pass_(seconds=1)
+        return DeployBundle(
+            agent=AgentKey(user_id=agent.user_id, slug=agent.slug),
+            bundle_key=bundle_key,
+            request_id=unique(),
+            requested_at=self.clock(),
+        ).model_copy(update=fields)
 
     def agent(self, *, snapshot: str = "snapshot-of-the-agent", **fields: Any) -> Agent:
         """Make an active agent."""
@@ -106,6 +128,9 @@ class Worker:
         self.sandboxes = cast("Sandboxes", wrap("sandboxes", world.sandboxes))
         self.maintenance = cast("Queue", wrap("maintenance", world.maintenance))
         self.queue = cast("Queue", wrap("queue", world.invocations))
+        self.deploy_queue = cast("Queue", wrap("deploy_queue", world.deploys))
+        self.logs = wrap("build_logs", bootstrap.build_logs_table())
+        self.deletions_table = wrap("deletions", bootstrap.deletions_table())
         self.sealer = Sealer(SEALING_KEY)
         self._clock, self._limits, self._world = world.clock, world.limits, world
         self._make_invocation_services()
@@ -130,19 +155,28 @@ class Worker:
             self.agents, self.warm, self.sandboxes, self.sealer, limits, self._world.warm_size, clock
         )
         self.switches = Switches(self.agents, self.versions, clock)
-        self.builds = Builds(self.sandboxes, self.bundles, self.secrets, limits, "castari-base")
+        building = BuildSandboxes(self.sandboxes, limits)
+        self.builds = Builds(building, self.bundles, self.secrets, limits, "castari-base")
+        self.checkouts = Checkouts(building, self.bundles, self.secrets, limits, "castari-base")
+        self.claims = Claims(self.versions, self.maintenance, limits, clock)
+        self.handovers = Handovers(
+            self.versions, self.logs, self.switches, self.pool, self.maintenance, clock
+        )
         self.deploys = Deploys(
             agents=self.agents,
             versions=self.versions,
-            bundles=self.bundles,
+            logs=self.logs,
+            bundles=Bundles(self.bundles, limits),
+            checkouts=self.checkouts,
             builds=self.builds,
+            claims=self.claims,
+            leftovers=Leftovers(self.sandboxes),
             switches=self.switches,
-            pool=self.pool,
-            maintenance=self.maintenance,
-            limits=limits,
+            handovers=self.handovers,
             base_template="castari-base",
             clock=clock,
         )
+        self.rollbacks = Rollbacks(self.agents, self.versions, self.switches, self.maintenance)
         self.sweep = Sweep(
             invocations=self.table,
             versions=self.versions,
@@ -155,9 +189,14 @@ class Worker:
             clock=clock,
         )
         self.cancels = Cancels(self.table, self.finishes)
-        self.removals = Removals(
+        self._make_removals()
+
+    def _make_removals(self) -> None:
+        self.deletions = Deletions(
             agents=self.agents,
+            table=self.deletions_table,
             versions=self.versions,
+            logs=self.logs,
             invocations=self.table,
             sandboxes=self.sandboxes,
             secrets=self.secrets,
@@ -165,7 +204,27 @@ class Worker:
             results=self.results,
             pool=self.pool,
             cancels=self.cancels,
+        )
+        self.checks = DeployChecks(
+            agents=self.agents,
+            versions=self.versions,
+            deploys=self.deploy_queue,
+            claims=self.claims,
             switches=self.switches,
+            handovers=self.handovers,
+            clock=self._clock,
+        )
+        self.retention = Retention(
+            agents=self.agents,
+            versions=self.versions,
+            logs=self.logs,
+            sandboxes=self.sandboxes,
+            bundles=self.bundles,
+            pool=self.pool,
+            keep=self._world.versions_kept,
+        )
+        self.removals = Removals(
+            self.agents, self.sandboxes, self.pool, self.deletions, self.checks, self.retention
         )
 
     async def call(self, agent: Agent, prompt: str = "hi", *, seconds: float = 5, **more: Any) -> Invocation:

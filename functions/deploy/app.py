@@ -1,21 +1,28 @@
 """Queue: makes bundles runnable and switches their agents to them."""
 
+from contextlib import suppress
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from castari import batches, bootstrap_sandboxes
+from castari import batches, bootstrap, bootstrap_sandboxes
+from castari.errors import VendorUnavailable
 from castari.observability import logger, metrics, tracer
 from castari.triggers import deploys_of
+
+_RETRY_SECONDS = 5
+"""The queue hides a message for longer than any deploy may take; that one failed is known at once."""
 
 
 def _deploy(body: str) -> None:
     for wish in deploys_of(body):
-        deploying = bootstrap_sandboxes.deploys().deploy(
-            wish.agent.user_id, wish.agent.slug, wish.bundle_key
-        )
-        result = bootstrap_sandboxes.run(deploying)
+        result = bootstrap_sandboxes.run(bootstrap_sandboxes.deploys().deploy(wish))
         logger.info("deploy", extra={**wish.agent.model_dump(), "key": wish.bundle_key, "result": result})
+
+
+def _release(receipt_handle: str) -> None:
+    with suppress(VendorUnavailable):
+        bootstrap.deploy_queue().release(receipt_handle, seconds=_RETRY_SECONDS)
 
 
 @tracer.capture_lambda_handler(capture_response=False)
@@ -23,4 +30,4 @@ def _deploy(body: str) -> None:
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Deploy what a batch of messages names."""
-    return batches.process(event, context, _deploy)
+    return batches.process(event, context, _deploy, release=_release)

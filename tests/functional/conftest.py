@@ -9,6 +9,7 @@ from castari import admin
 from castari.ids import new_id
 from tests.fakes import FakeSandboxes, ScriptedRunner, SetClock
 from tests.gateway import Gateway
+from tests.project import Project
 from tests.world import World
 
 
@@ -53,3 +54,9 @@ def world(stack: dict[str, str]) -> World:
     """The control plane with a sandbox service in memory and a clock that the test sets."""
     clock, runner = SetClock(), ScriptedRunner(stack["RESULT_BUCKET"])
     return World(clock, runner, FakeSandboxes(clock, runner))
+
+
+@pytest.fixture
+def project(world: World) -> Project:
+    """An agent without a version, and one worker."""
+    return Project(world, world.worker())

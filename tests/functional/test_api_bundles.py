@@ -16,7 +16,7 @@ from castari.adapters.bundle_bucket import BundleBucket
 from castari.adapters.queues import Queue
 from castari.errors import VendorUnavailable
 from castari.messages import DeployBundle, Message
-from castari.models import Agent
+from castari.models import Agent, ApiKey
 from tests.functional.conftest import Account
 from tests.gateway import Reply, multipart
 
@@ -56,6 +56,11 @@ def _agent(account: Account) -> Agent:
     return bootstrap.agents().get(account.user_id, "poet")
 
 
+def _key(account: Account) -> ApiKey:
+    (key,) = bootstrap.api_keys_table().list(account.user_id, limit=1, offset=0)
+    return key
+
+
 def _stored(key: str | None) -> bytes:
     assert key is not None
     with bootstrap.bundle_bucket().open(key) as stream:
@@ -66,7 +71,7 @@ def test_an_upload_is_stored_where_its_event_starts_a_deploy(poet: Account) -> N
     reply = _upload(poet, TAR)
     assert reply.status == 200
     digest = hashlib.sha256(TAR).hexdigest()
-    assert set(reply.json) == {"agent_id", "source_hash", "status", "sandbox_id", "message"}
+    assert set(reply.json) == {"agent_id", "source_hash", "status", "sandbox_id", "message", "warnings"}
     assert (reply.json["source_hash"], reply.json["status"]) == (digest, "deploying")
     agent = _agent(poet)
     assert (agent.status, agent.source_hash) == ("deploying", None)
@@ -140,8 +145,8 @@ def test_a_broken_form_is_refused_and_changes_nothing(poet: Account, body: bytes
 
 
 class _FullBucket(BundleBucket):
-    def put(self, key: str, content: bytes, *, content_type: str) -> None:
-        raise VendorUnavailable(f"no room for {key}: {len(content)} bytes of {content_type}")
+    def put(self, key: str, content: bytes, *, content_type: str, put_by: str | None = None) -> None:
+        raise VendorUnavailable(f"no room for {key}: {len(content)} bytes of {content_type} by {put_by}")
 
 
 class _DeadQueue(Queue):
@@ -154,7 +159,7 @@ def test_a_bundle_that_cannot_be_stored_leaves_no_deploy_behind(poet: Account) -
     broken = _FullBucket(bucket.client, bucket.sandbox_client, bucket.name)
     uploads = replace(bootstrap.uploads(), bucket=broken)
     with pytest.raises(VendorUnavailable):
-        uploads.upload(poet.user_id, "poet", TAR, auto_deploy=True)
+        uploads.upload(_key(poet), "poet", TAR, auto_deploy=True)
     assert (_agent(poet).status, _agent(poet).bundle_key) == ("draft", None)
 
 
@@ -163,7 +168,7 @@ def test_a_deploy_that_cannot_be_sent_leaves_the_agent_as_it_was(poet: Account) 
     queue = bootstrap.deploy_queue()
     uploads = replace(bootstrap.uploads(), deploys=_DeadQueue(queue.client, queue.url))
     with pytest.raises(VendorUnavailable):
-        uploads.deploy(poet.user_id, "poet")
+        uploads.deploy(_key(poet), "poet")
     assert _agent(poet).status == "draft"
 
 

@@ -20,7 +20,7 @@ INVOKE = ("POST", "/agents/{slug}/invoke")
 """The one route that no resolver holds."""
 NOT_SOMEBODYS = {
     ("GET", "/agents"), ("POST", "/agents"), ("GET", "/api-keys"), ("POST", "/api-keys"), ("GET", "/auth/me"),
-    ("GET", "/usage"), ("GET", "/usage/daily"),
+    ("GET", "/usage"), ("GET", "/usage/daily"), ("GET", "/deletions"),
 }  # fmt: skip
 """Routes that name no resource: they show the caller's own."""
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
@@ -28,6 +28,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/agents/{slug}/upload-url"): {"size_bytes": 1},
     ("POST", "/agents/{slug}/invocations"): {"prompt": "hello"},
     ("POST", "/agents/{slug}/secrets"): {"key": "TOKEN", "value": "x"},
+    ("POST", "/agents/{slug}/rollback"): {"version": 1},
     INVOKE: {"prompt": "hello"},
 }
 
@@ -66,7 +67,8 @@ def estate(account: Account) -> Estate:
     now = datetime.now(UTC)
     version = Version(
         agent_id=agent_id, version_id=new_id("ver"), user_id=account.user_id, slug="poet", number=1,
-        status="ready", bundle_key="bundles/x", source_hash="0", created_at=now,
+        status="ready", bundle_key="bundles/x", source_hash="0", created_at=now, requested_at=now,
+        deadline_at=now,
     )  # fmt: skip
     invocation = Invocation(
         invocation_id=new_id("inv"), session_id=new_id("sess"), user_id=account.user_id, agent_id=agent_id,

@@ -68,6 +68,8 @@ def test_versions_are_listed_newest_first_and_say_which_is_active(account: Accou
             bundle_key="bundles/x",
             source_hash="0" * 64,
             manifest={"name": "Poet", "deep": [[[10**50]]]},
+            requested_at=datetime.now(UTC),
+            deadline_at=datetime.now(UTC),
             created_at=datetime.now(UTC),
         )
         for number in (1, 2)

@@ -7,48 +7,16 @@ import pytest
 from pydantic import SecretStr
 
 from castari import bootstrap
-from castari.errors import SandboxLost, VendorRateLimited
-from castari.ids import new_id
-from castari.messages import CheckDeploy
-from castari.models import Agent, Version
+from castari.errors import VendorRateLimited
+from castari.messages import AgentKey
+from tests.project import Project
 from tests.unit.bundles import FILES, MANIFEST, tar_gz
-from tests.world import Worker, World
+from tests.world import World
 
 LOCKED = FILES | {
     "package.json": '{"dependencies": {"a": "1"}}',
     "package-lock.json": '{"lockfileVersion": 3}',
 }
-
-
-class Project:
-    """An agent and its bundles."""
-
-    def __init__(self, world: World, worker: Worker) -> None:
-        self.world, self.worker = world, worker
-        self._agent = world.agent(status="draft", active_version=None, latest_version_number=0)
-
-    @property
-    def agent(self) -> Agent:
-        return bootstrap.agents_table().get(self._agent.user_id, self._agent.slug)
-
-    @property
-    def versions(self) -> list[Version]:
-        return bootstrap.versions_table().list(self._agent.agent_id, limit=20)
-
-    def put(self, files: dict[str, str] | bytes = FILES) -> str:
-        content = files if isinstance(files, bytes) else tar_gz(files)
-        key = f"bundles/{self._agent.user_id}/{self._agent.slug}/{new_id('bundle')}.tar.gz"
-        bootstrap.bundle_bucket().put(key, content, content_type="application/gzip")
-        return key
-
-    async def deploy(self, files: dict[str, str] | bytes = FILES, key: str | None = None) -> str:
-        key = key or self.put(files)
-        return await self.worker.deploys.deploy(self._agent.user_id, self._agent.slug, key)
-
-
-@pytest.fixture
-def project(world: World) -> Project:
-    return Project(world, world.worker())
 
 
 async def test_a_bundle_becomes_the_version_that_serves(world: World, project: Project) -> None:
@@ -190,17 +158,6 @@ async def test_a_failed_deploy_leaves_the_active_version_active(world: World, pr
     assert (await project.worker.call(agent)).status == "completed"
 
 
-@pytest.mark.parametrize("failure", [VendorRateLimited("no more"), SandboxLost("gone")])
-async def test_a_sandbox_service_that_fails_ends_the_deploy_and_leaves_nothing(
-    world: World, project: Project, failure: Any
-) -> None:
-    method = "create" if isinstance(failure, VendorRateLimited) else "snapshot"
-    world.sandboxes.failures[method] = [failure]
-    assert (await project.deploy()).startswith("failed")
-    assert project.agent.status == "error"
-    assert not world.sandboxes.alive
-
-
 async def test_a_warm_sandbox_that_cannot_be_made_is_no_reason_to_fail(
     world: World, project: Project
 ) -> None:
@@ -217,46 +174,6 @@ def _then_no_more_sandboxes(world: World) -> Any:
         return runner(service, sandbox_id, environment)
 
     return script
-
-
-async def test_of_two_deploys_the_later_one_wins(project: Project) -> None:
-    agent = project.agent
-    early = project.worker.deploys._begin(agent, project.put(), None)
-    late = project.worker.deploys._begin(project.agent, project.put(), None)
-    switches = project.worker.switches
-    assert switches.switch_to(late, "snapshot-late", None)
-    assert switches.switch_to(early, "snapshot-early", None) is None
-    serving = project.agent.active_version
-    assert serving
-    assert (serving.number, serving.snapshot_id) == (2, "snapshot-late")
-    assert [version.status for version in project.versions] == ["building", "superseded"]
-
-
-async def test_an_early_deploy_that_ends_first_serves_while_the_later_one_builds(project: Project) -> None:
-    early = project.worker.deploys._begin(project.agent, project.put(), None)
-    project.worker.deploys._begin(project.agent, project.put(), None)
-    assert project.worker.switches.switch_to(early, "snapshot-early", None)
-    agent = project.agent
-    assert agent.active_version
-    assert (agent.active_version.number, agent.status) == (1, "deploying")
-
-
-async def test_an_agent_deleted_meanwhile_does_not_come_back(project: Project) -> None:
-    version = project.worker.deploys._begin(project.agent, project.put(), None)
-    bootstrap.agents_table().delete(project.agent)
-    assert project.worker.switches.switch_to(version, "snapshot-x", None) is None
-
-
-async def test_a_deploy_whose_worker_died_ends_as_an_error(world: World, project: Project) -> None:
-    version = project.worker.deploys._begin(project.agent, project.put(), None)
-    ((message, delay),) = world.maintenance.messages
-    assert isinstance(message, CheckDeploy)
-    assert world.limits.deploy_timeout_seconds < delay <= 900
-    assert await project.worker.removals.carry_out(message) == "interrupted"
-    assert project.agent.status == "error"
-    assert "interrupted" in str(project.agent.status_message)
-    assert project.versions[0].status == "failed"
-    assert version.version_id == project.versions[0].version_id
 
 
 async def test_build_secrets_reach_the_install_only_and_no_snapshot(world: World, project: Project) -> None:
@@ -292,9 +209,9 @@ async def test_a_build_secret_that_the_agent_has_not_is_named(world: World, proj
 
 
 async def test_a_bundle_for_nobody_is_passed_over(project: Project) -> None:
-    assert (
-        await project.worker.deploys.deploy("user_none", "nothing", "bundles/x/y/z.tar.gz") == "no such agent"
-    )
+    request = project.request("bundles/x/y/z.tar.gz")
+    nobody = request.model_copy(update={"agent": AgentKey(user_id="user_none", slug="nothing")})
+    assert await project.worker.deploys.deploy(nobody) == "no such agent"
 
 
 async def test_a_bundle_that_was_deleted_meanwhile_says_so(project: Project) -> None:

@@ -56,7 +56,8 @@ def poet(account: Account, sandboxes: FakeSandboxes) -> Account:
     table = bootstrap.agents_table()
     sandboxes.snapshots["snapshot-1"] = "castari-base"
     version = ActiveVersion(version_id=new_id("ver"), number=1, snapshot_id="snapshot-1")
-    table.update(table.get(account.user_id, "poet"), {"status": "active", "active_version": version})
+    changes = {"status": "active", "active_version": version, "latest_version_number": 1}
+    table.update(table.get(account.user_id, "poet"), changes)
     return account
 
 
@@ -160,7 +161,7 @@ def test_a_stored_bundle_is_deployed(poet: Account, sandboxes: FakeSandboxes) ->
     body["Records"][0]["s3"]["object"]["key"] = key.replace("+", "%2B").replace(" ", "+")
     assert handle("deploy", queued("deploy_bundle_stored", body)) == {"batchItemFailures": []}
     agent = poet.api.request("GET", "/agents/poet").json
-    assert (agent["status"], agent["active_version"]) == ("active", 1)
+    assert (agent["status"], agent["active_version"]) == ("active", 2)
     assert sandboxes.calls.count("snapshot") == 1
 
 

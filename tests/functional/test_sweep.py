@@ -192,8 +192,10 @@ async def test_deleting_an_agent_removes_all_it_had_and_can_be_done_again(
     done = await worker.call(agent, "x" * 100_000)
     key = f"bundles/{agent.user_id}/{agent.slug}/a.tar.gz"
     worker.bundles.put(key, b"bundle", content_type="application/gzip")
-    version = worker.deploys._begin(agent, key, None)
-    worker.versions.change(version, {"snapshot_id": "snapshot-of-the-agent"})
+    version = worker.claims.first(agent, world.request(agent, key), 2).model_copy(
+        update={"snapshot_id": "snapshot-of-the-agent"}
+    )
+    worker.versions.create(version)
     message = DeleteAgent(
         user_id=agent.user_id, slug=agent.slug, agent_id=agent.agent_id, requested_at=_tomorrow(world)
     )
@@ -204,7 +206,7 @@ async def test_deleting_an_agent_removes_all_it_had_and_can_be_done_again(
         lambda: worker.table.get(done.invocation_id),
         lambda: worker.versions.get(agent.agent_id, version.version_id),
         lambda: worker.results.read(str(done.prompt_key), limit_bytes=1),
-        lambda: worker.bundles.size_bytes(key),
+        lambda: worker.bundles.about(key),
     )
     for missing in gone:
         with pytest.raises(NotFound):

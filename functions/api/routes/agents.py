@@ -35,7 +35,7 @@ def update_agent(slug: Named, body: AgentUpdate, caller: Caller) -> AgentRespons
 
 @router.delete("/agents/<slug>", summary="Delete an agent", tags=_TAGS, status_code=204)
 def delete_agent(slug: Named, caller: Caller) -> None:
-    """Remove an agent at once; its sandboxes, secrets, bundles and history follow within minutes."""
+    """Remove an agent at once; all it has follows within minutes, and `/deletions` says how far that is."""
     bootstrap.agents().delete(caller.user_id, slug)
 
 

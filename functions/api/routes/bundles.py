@@ -23,17 +23,20 @@ def upload_bundle(
     auto_deploy: Annotated[bool, Query()] = True,
 ) -> UploadResponse:
     """Store a small bundle and, unless told otherwise, deploy it."""
-    agent, source_hash = bootstrap.uploads().upload(
-        caller.user_id, slug, file.content, auto_deploy=auto_deploy
+    stored = bootstrap.uploads().upload(caller, slug, file.content, auto_deploy=auto_deploy)
+    return UploadResponse.of(
+        stored.agent,
+        source_hash=stored.source_hash,
+        message=_DEPLOYING if auto_deploy else _STORED,
+        warnings=list(stored.warnings),
     )
-    return UploadResponse.of(agent, source_hash=source_hash, message=_DEPLOYING if auto_deploy else _STORED)
 
 
 @router.post("/agents/<slug>/upload-url", summary="Get a URL to store a bundle", tags=_TAGS)
 def create_upload_url(slug: Named, body: UploadUrlRequest, caller: Caller) -> UploadUrlResponse:
     """Return a URL that takes one PUT of a large bundle, which is then deployed as if uploaded here."""
     url = bootstrap.uploads().upload_url(
-        caller.user_id,
+        caller,
         slug,
         size_bytes=body.size_bytes,
         filename=body.filename,
@@ -47,4 +50,4 @@ def create_upload_url(slug: Named, body: UploadUrlRequest, caller: Caller) -> Up
 @router.post("/agents/<slug>/deploy", summary="Deploy the latest bundle", tags=_TAGS, status_code=202)
 def deploy_agent(slug: Named, caller: Caller) -> AgentResponse:
     """Start a deploy and answer at once; poll the agent until it is `active` or `error`."""
-    return AgentResponse.of_agent(bootstrap.uploads().deploy(caller.user_id, slug))
+    return AgentResponse.of_agent(bootstrap.uploads().deploy(caller, slug))

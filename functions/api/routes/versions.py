@@ -1,11 +1,17 @@
-"""Versions: what was made runnable, or was tried to."""
+"""Versions: what was made runnable or was tried to, the logs of builds, and rollbacks."""
+
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from castari import bootstrap
 from castari.http.routing import Caller, Limit, Named, Offset, create_router
-from castari.schemas.versions import VersionResponse
+from castari.schemas.agents import AgentResponse
+from castari.schemas.versions import LogResponse, RollbackRequest, VersionResponse
 
 router = create_router()
 _TAGS = ["versions"]
+_LogLimit = Annotated[int, Query(ge=1, le=200)]
 
 
 @router.get("/agents/<slug>/versions", summary="List versions", tags=_TAGS)
@@ -22,3 +28,18 @@ def get_version(slug: Named, version_id: Named, caller: Caller) -> VersionRespon
     """Return one version; its `message` says what failed."""
     agent, version = bootstrap.versions().get(caller.user_id, slug, version_id)
     return VersionResponse.of_version(version, agent)
+
+
+@router.get("/agents/<slug>/versions/<version_id>/log", summary="Read a build's log", tags=_TAGS)
+def get_log(
+    slug: Named, version_id: Named, caller: Caller, offset: Offset = 0, limit: _LogLimit = 100
+) -> LogResponse:
+    """Return a part of the log, which grows while the build runs: ask again from `next_offset` on."""
+    version, entries = bootstrap.versions().log(caller.user_id, slug, version_id, offset=offset, limit=limit)
+    return LogResponse.of_log(version, entries, offset=offset, limit=limit)
+
+
+@router.post("/agents/<slug>/rollback", summary="Roll back", tags=_TAGS)
+def roll_back(slug: Named, body: RollbackRequest, caller: Caller) -> AgentResponse:
+    """Make an earlier version serve again, at once; deploys that are under way end as superseded."""
+    return AgentResponse.of_agent(bootstrap.rollbacks().roll_back(caller.user_id, slug, body.version))

@@ -11,17 +11,28 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from castari.observability import logger, metrics
 
 
-def process(event: dict[str, Any], context: LambdaContext, handle: Callable[[str], None]) -> dict[str, Any]:
-    """Give the body of each message to `handle`; return which failed, as SQS asks for it."""
+def process(
+    event: dict[str, Any],
+    context: LambdaContext,
+    handle: Callable[[str], None],
+    *,
+    release: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Give the body of each message to `handle`; return which failed, as SQS asks for it.
+
+    `release` is given the receipt handle of each that failed, to have it delivered again sooner.
+    """
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-    answered = process_partial_response(event, lambda record: _handle(record, handle), processor, context)
+    answered = process_partial_response(
+        event, lambda record: _handle(record, handle, release), processor, context
+    )
     failed = len(answered["batchItemFailures"])
     metrics.add_metric("Messages", "Count", len(event["Records"]))
     metrics.add_metric("FailedMessages", "Count", failed)
     return dict(answered)
 
 
-def _handle(record: SQSRecord, handle: Callable[[str], None]) -> None:
+def _handle(record: SQSRecord, handle: Callable[[str], None], release: Callable[[str], None] | None) -> None:
     try:
         handle(record.body)
     except Exception as error:
@@ -29,4 +40,6 @@ def _handle(record: SQSRecord, handle: Callable[[str], None]) -> None:
         trace = traceback.format_tb(error.__traceback__)
         extra = {"message_id": record.message_id, "error_type": type(error).__name__, "trace": trace}
         logger.error("message failed", extra=extra)
+        if release:
+            release(record.receipt_handle)
         raise

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from castari.adapters.secret_store import SecretStore
     from castari.adapters.tables.agents import AgentsTable
     from castari.adapters.tables.api_keys import ApiKeysTable
+    from castari.adapters.tables.build_logs import BuildLogsTable
+    from castari.adapters.tables.deletions import DeletionsTable
     from castari.adapters.tables.invocations import InvocationsTable
     from castari.adapters.tables.usage import UsageTable
     from castari.adapters.tables.users import UsersTable
@@ -35,7 +37,9 @@ if TYPE_CHECKING:
     from castari.services.completions import Completions
     from castari.services.finishes import Finishes
     from castari.services.invocations import Invocations
+    from castari.services.rollbacks import Rollbacks
     from castari.services.secrets import Secrets
+    from castari.services.switches import Switches
     from castari.services.uploads import Uploads
     from castari.services.usage import Usage
     from castari.services.versions import Versions
@@ -96,6 +100,22 @@ def agents_table() -> "AgentsTable":
     from castari.adapters.tables.agents import AgentsTable
 
     return AgentsTable(dynamodb(), settings().agents_table)
+
+
+@cache
+def deletions_table() -> "DeletionsTable":
+    """Return the deletions under way, which the agents table holds."""
+    from castari.adapters.tables.deletions import DeletionsTable
+
+    return DeletionsTable(dynamodb(), settings().agents_table)
+
+
+@cache
+def build_logs_table() -> "BuildLogsTable":
+    """Return the build logs table."""
+    from castari.adapters.tables.build_logs import BuildLogsTable
+
+    return BuildLogsTable(dynamodb(), settings().build_logs_table)
 
 
 @cache
@@ -191,7 +211,7 @@ def agents() -> "Agents":
     """Return the agents service."""
     from castari.services.agents import Agents
 
-    return Agents(agents_table(), maintenance_queue(), settings().limits)
+    return Agents(agents_table(), deletions_table(), maintenance_queue(), settings().limits)
 
 
 @cache
@@ -231,7 +251,23 @@ def versions() -> "Versions":
     """Return the versions service."""
     from castari.services.versions import Versions
 
-    return Versions(agents_table(), versions_table())
+    return Versions(agents_table(), versions_table(), build_logs_table())
+
+
+@cache
+def switches() -> "Switches":
+    """Return what switches agents to versions."""
+    from castari.services.switches import Switches
+
+    return Switches(agents_table(), versions_table())
+
+
+@cache
+def rollbacks() -> "Rollbacks":
+    """Return what makes earlier versions serve again."""
+    from castari.services.rollbacks import Rollbacks
+
+    return Rollbacks(agents_table(), versions_table(), switches(), maintenance_queue())
 
 
 @cache

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from castari.bootstrap import (
     agents_table,
+    build_logs_table,
     bundle_bucket,
+    deletions_table,
+    deploy_queue,
     finishes,
     invocation_queue,
     invocations_table,
@@ -19,6 +22,7 @@ from castari.bootstrap import (
     result_bucket,
     secret_store,
     settings,
+    switches,
     versions_table,
     warm_table,
 )
@@ -27,16 +31,22 @@ if TYPE_CHECKING:
     from castari.adapters.sandboxes import Sandboxes
     from castari.adapters.sealing import Sealer
     from castari.services.attendance import Attendance
+    from castari.services.build_sandboxes import BuildSandboxes
     from castari.services.builds import Builds
     from castari.services.calls import Calls
     from castari.services.cancels import Cancels
+    from castari.services.checkouts import Checkouts
+    from castari.services.claims import Claims
+    from castari.services.deletions import Deletions
+    from castari.services.deploy_checks import DeployChecks
     from castari.services.deploys import Deploys
     from castari.services.environments import Environments
+    from castari.services.handovers import Handovers
     from castari.services.launches import Launches
     from castari.services.removals import Removals
+    from castari.services.retention import Retention
     from castari.services.starts import Starts
     from castari.services.sweep import Sweep
-    from castari.services.switches import Switches
     from castari.services.warm import WarmPool
 
 ResultT = TypeVar("ResultT")
@@ -134,11 +144,11 @@ def warm_pool() -> "WarmPool":
 
 
 @cache
-def switches() -> "Switches":
-    """Return what switches agents to versions."""
-    from castari.services.switches import Switches
+def build_sandboxes() -> "BuildSandboxes":
+    """Return what makes build sandboxes."""
+    from castari.services.build_sandboxes import BuildSandboxes
 
-    return Switches(agents_table(), versions_table())
+    return BuildSandboxes(sandboxes(), settings().limits)
 
 
 @cache
@@ -147,24 +157,53 @@ def builds() -> "Builds":
     from castari.services.builds import Builds
 
     known = settings()
-    return Builds(sandboxes(), bundle_bucket(), secret_store(), known.limits, known.base_template)
+    return Builds(build_sandboxes(), bundle_bucket(), secret_store(), known.limits, known.base_template)
+
+
+@cache
+def checkouts() -> "Checkouts":
+    """Return what makes bundles from git repositories."""
+    from castari.services.checkouts import Checkouts
+
+    known = settings()
+    return Checkouts(build_sandboxes(), bundle_bucket(), secret_store(), known.limits, known.base_template)
+
+
+@cache
+def claims() -> "Claims":
+    """Return what says which worker carries out a deploy."""
+    from castari.services.claims import Claims
+
+    return Claims(versions_table(), maintenance_queue(), settings().limits)
+
+
+@cache
+def handovers() -> "Handovers":
+    """Return what ends deploys."""
+    from castari.services.handovers import Handovers
+
+    return Handovers(versions_table(), build_logs_table(), switches(), warm_pool(), maintenance_queue())
 
 
 @cache
 def deploys() -> "Deploys":
     """Return what deploys bundles."""
+    from castari.services.bundles import Bundles
     from castari.services.deploys import Deploys
+    from castari.services.leftovers import Leftovers
 
     known = settings()
     return Deploys(
         agents=agents_table(),
         versions=versions_table(),
-        bundles=bundle_bucket(),
+        logs=build_logs_table(),
+        bundles=Bundles(bundle_bucket(), known.limits),
+        checkouts=checkouts(),
         builds=builds(),
+        claims=claims(),
+        leftovers=Leftovers(sandboxes()),
         switches=switches(),
-        pool=warm_pool(),
-        maintenance=maintenance_queue(),
-        limits=known.limits,
+        handovers=handovers(),
         base_template=known.base_template,
     )
 
@@ -195,13 +234,15 @@ def cancels() -> "Cancels":
 
 
 @cache
-def removals() -> "Removals":
-    """Return what carries out maintenance messages."""
-    from castari.services.removals import Removals
+def deletions() -> "Deletions":
+    """Return what removes agents."""
+    from castari.services.deletions import Deletions
 
-    return Removals(
+    return Deletions(
         agents=agents_table(),
+        table=deletions_table(),
         versions=versions_table(),
+        logs=build_logs_table(),
         invocations=invocations_table(),
         sandboxes=sandboxes(),
         secrets=secret_store(),
@@ -209,5 +250,50 @@ def removals() -> "Removals":
         results=result_bucket(),
         pool=warm_pool(),
         cancels=cancels(),
+    )
+
+
+@cache
+def deploy_checks() -> "DeployChecks":
+    """Return what looks after deploys."""
+    from castari.services.deploy_checks import DeployChecks
+
+    return DeployChecks(
+        agents=agents_table(),
+        versions=versions_table(),
+        deploys=deploy_queue(),
+        claims=claims(),
         switches=switches(),
+        handovers=handovers(),
+    )
+
+
+@cache
+def retention() -> "Retention":
+    """Return what removes old versions."""
+    from castari.services.retention import Retention
+
+    return Retention(
+        agents=agents_table(),
+        versions=versions_table(),
+        logs=build_logs_table(),
+        sandboxes=sandboxes(),
+        bundles=bundle_bucket(),
+        pool=warm_pool(),
+        keep=settings().versions_kept,
+    )
+
+
+@cache
+def removals() -> "Removals":
+    """Return what carries out maintenance messages."""
+    from castari.services.removals import Removals
+
+    return Removals(
+        agents=agents_table(),
+        sandboxes=sandboxes(),
+        pool=warm_pool(),
+        deletions=deletions(),
+        deploy_checks=deploy_checks(),
+        retention=retention(),
     )

@@ -26,10 +26,18 @@ class StartInvocation(Message):
 
 
 class DeployBundle(Message):
-    """DEPLOY queue: make this bundle runnable. S3's own events travel on the same queue."""
+    """DEPLOY queue: make this bundle runnable. S3's own events travel on the same queue.
+
+    `request_id` and `requested_at` are the same in every delivery: they name the version that it makes.
+    """
 
     agent: AgentKey
     bundle_key: str
+    request_id: str
+    requested_at: datetime
+    requested_by: str | None = None
+    """The id of the API key that asks; without one, the bundle itself may say it."""
+    attempt: int = 1
 
 
 class DestroySandbox(Message):
@@ -70,15 +78,22 @@ class DeleteAgent(Message):
 
 
 class CheckDeploy(Message):
-    """MAINTENANCE queue: sent when a deploy begins, seen after its lease: is it over by now."""
+    """MAINTENANCE queue: sent when a deploy begins, seen after its lease: does its worker live."""
 
     kind: Literal["check_deploy"] = "check_deploy"
+    agent_id: str
+    request: DeployBundle
+
+
+class TidyAgent(Message):
+    """MAINTENANCE queue: another version serves now, so what only former ones needed goes."""
+
+    kind: Literal["tidy_agent"] = "tidy_agent"
     user_id: str
     slug: str
     agent_id: str
-    version_id: str
 
 
-Maintenance = DestroySandbox | Refill | StopAgent | DeleteAgent | CheckDeploy
+Maintenance = DestroySandbox | Refill | StopAgent | DeleteAgent | CheckDeploy | TidyAgent
 MAINTENANCE: TypeAdapter[Maintenance] = TypeAdapter(Annotated[Maintenance, Field(discriminator="kind")])
 """Reads the body of a MAINTENANCE message."""

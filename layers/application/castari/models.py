@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, SecretStr
 
@@ -16,12 +16,16 @@ JsonText = Annotated[
 
 AgentStatus = Literal["draft", "deploying", "active", "stopped", "error"]
 SourceType = Literal["git", "local"]
-VersionStatus = Literal["building", "ready", "failed", "superseded"]
+VersionStatus = Literal["building", "ready", "failed", "superseded", "removed"]
+DeletionStep = Literal["sandboxes", "secrets", "bundles", "invocations", "versions"]
+LogKind = Literal["note", "step_started", "output", "step_done", "failed"]
 InvocationStatus = Literal["queued", "running", "completed", "failed", "timed_out", "cancelled", "lost"]
 FailureCode = Literal[
     "timeout", "out_of_memory", "heap_out_of_memory", "disk_full", "nonzero_exit", "killed",
     "sandbox_lost", "vendor_unavailable", "agent_not_active", "internal",
 ]  # fmt: skip
+GIT_SECRETS = frozenset({"GIT_TOKEN", "GIT_USERNAME", "GIT_CA_CERTIFICATE"})
+"""Secrets of an agent from git that are for the clone alone: no invocation gets them."""
 SecretTimes = tuple[datetime, datetime]
 """When a secret was created, and when it was last updated."""
 TERMINAL_STATUSES: frozenset[InvocationStatus] = frozenset(
@@ -43,6 +47,8 @@ class ActiveVersion(Model):
     snapshot_id: str
     build_secrets: tuple[str, ...] = ()
     """Secrets that were for the install only, so that no invocation gets them."""
+    outranks: int = 0
+    """Deploys up to this number began before it was chosen: they end as superseded."""
 
 
 class Agent(Model):
@@ -66,6 +72,8 @@ class Agent(Model):
     sandbox_id: str | None = None
     active_version: ActiveVersion | None = None
     latest_version_number: int = 0
+    latest_requested_at: datetime | None = None
+    """When the latest deploy was asked for: one that was asked for earlier is superseded."""
     secret_names: dict[str, SecretTimes] = Field(default_factory=dict)
     """Each secret's name with its times; never its value."""
     secret_version_id: str | None = None
@@ -75,8 +83,16 @@ class Agent(Model):
     updated_at: datetime
 
 
+class Step(Model):
+    """A step of a build that is over, and what it did, in words."""
+
+    name: str
+    seconds: float
+    note: str
+
+
 class Version(Model):
-    """One immutable bundle made runnable."""
+    """One immutable bundle made runnable, or what was tried to make it so."""
 
     agent_id: str
     version_id: str
@@ -94,9 +110,51 @@ class Version(Model):
     """The state after the install, from which builds with the same lockfile start."""
     size_bytes: int = 0
     build_milliseconds: int | None = None
+    reused_dependencies: bool = False
+    steps: tuple[Step, ...] = ()
+    warnings: tuple[str, ...] = ()
+    request_id: str = ""
+    """What asked for it: a second delivery of the same request makes no second version."""
+    requested_at: datetime
+    created_by: str | None = None
+    """The id of the API key that asked for it; none where an S3 client put the bundle."""
     attempt: int = 1
     lease_expires_at: datetime | None = None
+    """Until when its worker is believed to live; the worker goes on renewing it."""
+    gave_up: bool = False
+    """Failed for a reason of the platform's own: its message belongs in the dead letter queue."""
+    deadline_at: datetime
     created_at: datetime
+
+
+class Deletion(Model):
+    """How far the removal of an agent got; there is none once nothing is left."""
+
+    user_id: str
+    agent_id: str
+    slug: str
+    requested_at: datetime
+    done: tuple[DeletionStep, ...] = ()
+    message: str | None = None
+    """What interrupted it last."""
+
+    @property
+    def left(self) -> list[DeletionStep]:
+        """What is still to be removed."""
+        return [step for step in get_args(DeletionStep) if step not in self.done]
+
+
+class LogEntry(Model):
+    """One line or piece of a build's log; `offset` counts the entries of a version from 0."""
+
+    version_id: str
+    offset: int
+    at: datetime
+    kind: LogKind
+    step: str
+    text: str
+    seconds: float | None = None
+    """How long a step took that is over."""
 
 
 class Failure(Model):

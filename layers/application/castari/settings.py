@@ -21,6 +21,8 @@ class Limits(BaseModel):
     default_timeout_seconds: int = 120
     max_timeout_seconds: int = 600
     deploy_timeout_seconds: int = 600
+    deploy_lease_seconds: int = 90
+    """A deploy whose worker was silent for so long is given to another one, once."""
     answer_budget_seconds: float = 25.0
     """API Gateway ends an HTTP integration at 30 s, counted from its own time stamp."""
     crud_per_minute: int = 100
@@ -43,6 +45,7 @@ class Settings(BaseModel):
     versions_table: str
     invocations_table: str
     warm_table: str
+    build_logs_table: str
     api_keys_table: str
     users_table: str
     usage_table: str
@@ -55,6 +58,8 @@ class Settings(BaseModel):
     agent_secret_prefix: str
     base_template: str
     warm_per_agent: int
+    versions_kept: int
+    """So many versions of an agent can be rolled back to, the one that serves among them."""
     presign_endpoint_url: str
     """Where sandboxes reach S3; empty means AWS itself."""
     e2b_api_url: str

@@ -1,6 +1,7 @@
 """What the events of S3 and SQS ask for, taken out of AWS's envelopes."""
 
 import json
+from datetime import datetime
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -22,9 +23,18 @@ def deploys_of(body: str) -> list[DeployBundle]:
     found = json.loads(body)
     if "bundle_key" in found:
         return [DeployBundle.model_validate(found)]
-    keys = [key.split("/", _KEY_PARTS - 1) for key in stored_keys(found)]
-    return [
-        DeployBundle(agent=AgentKey(user_id=parts[1], slug=parts[2]), bundle_key="/".join(parts))
-        for parts in keys
-        if len(parts) == _KEY_PARTS and parts[0] == "bundles"
-    ]
+    stored = zip(found.get("Records", []), stored_keys(found), strict=True)
+    return [wish for record, key in stored if (wish := _deploy_of(record, key))]
+
+
+def _deploy_of(record: dict[str, Any], key: str) -> DeployBundle | None:
+    parts = key.split("/", _KEY_PARTS - 1)
+    if len(parts) != _KEY_PARTS or parts[0] != "bundles":
+        return None
+    return DeployBundle(
+        agent=AgentKey(user_id=parts[1], slug=parts[2]),
+        bundle_key=key,
+        # S3 tells an event more than once now and then, each time with the same sequencer.
+        request_id=f"{key} {record['s3']['object'].get('sequencer', '')}",
+        requested_at=datetime.fromisoformat(record["eventTime"]),
+    )

@@ -23,3 +23,10 @@ class Queue:
             self.client.send_message(
                 QueueUrl=self.url, MessageBody=message.model_dump_json(), DelaySeconds=delay_seconds
             )
+
+    def release(self, receipt_handle: str, *, seconds: int) -> None:
+        """Let a received message be seen again after `seconds`. Raises `VendorUnavailable`."""
+        with aws_errors("SQS"):
+            self.client.change_message_visibility(
+                QueueUrl=self.url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
+            )

@@ -106,6 +106,15 @@ class Sandboxes:
         with creation_errors():
             await e2b.AsyncSandbox.delete_snapshot(snapshot_id, **self._options(_CALL_SECONDS))
 
+    async def snapshots_of(self, sandbox_id: str) -> list[str]:
+        """Return the snapshots that were made of a sandbox. Raises `VendorUnavailable`."""
+        pages = e2b.AsyncSandbox.list_snapshots(sandbox_id, limit=100, **self._options(_CALL_SECONDS))
+        found: list[str] = []
+        while pages.has_next:
+            with creation_errors():
+                found += [str(each.snapshot_id) for each in await pages.next_items()]
+        return found
+
     async def list(self, **metadata: str) -> AsyncIterator[SandboxSummary]:
         """Yield our sandboxes that carry this metadata. Raises `VendorUnavailable`."""
         query = e2b.SandboxQuery(metadata={"castari": self.deployment, **metadata})

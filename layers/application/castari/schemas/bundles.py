@@ -27,6 +27,7 @@ class UploadResponse(Response):
     status: AgentStatus
     sandbox_id: str | None
     message: str
+    warnings: list[str]
 
 
 class UploadUrlResponse(Response):

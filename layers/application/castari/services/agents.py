@@ -1,16 +1,18 @@
 """Agents: made, read, changed, stopped and deleted."""
 
+import builtins
 import re
 from dataclasses import dataclass
 from datetime import timedelta
 
 from castari.adapters.queues import Queue
 from castari.adapters.tables.agents import AgentsTable
+from castari.adapters.tables.deletions import DeletionsTable
 from castari.clock import Clock, utc_now
 from castari.errors import Conflict, Unprocessable
 from castari.ids import new_id
 from castari.messages import DeleteAgent, StopAgent
-from castari.models import Agent
+from castari.models import Agent, Deletion
 from castari.schemas.agents import AgentCreate, AgentUpdate
 from castari.settings import Limits
 
@@ -31,6 +33,7 @@ class Agents:
     """The agents of users. What takes long is left to the maintenance queue."""
 
     table: AgentsTable
+    deletions_table: DeletionsTable
     maintenance: Queue
     limits: Limits
     clock: Clock = utc_now
@@ -80,10 +83,13 @@ class Agents:
         The message goes first and decides: whoever takes it removes the row too, should we end before we do.
         """
         agent = self.table.get(user_id, slug)
-        self.maintenance.send(
-            DeleteAgent(user_id=user_id, slug=slug, agent_id=agent.agent_id, requested_at=self.clock())
-        )
+        message = DeleteAgent(user_id=user_id, slug=slug, agent_id=agent.agent_id, requested_at=self.clock())
+        self.maintenance.send(message)
         self.table.delete(agent)
+
+    def deletions(self, user_id: str) -> builtins.list[Deletion]:
+        """Return the deletions of which something is left."""
+        return self.deletions_table.list(user_id)
 
     def _as_seen(self, agent: Agent) -> Agent:
         """Return the agent; if a deploy said nothing for several times its limit, as it is without it."""

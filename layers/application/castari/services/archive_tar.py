@@ -32,6 +32,8 @@ def entries(stream: Readable) -> Iterator[tuple[Entry, Readable]]:
             text = _extension(stream, size)
             if kind == b"x":
                 extension |= _pax(text)
+            elif kind == b"g" and _pax(text):
+                raise broken("one extension header names many entries")
             elif kind == b"L":
                 extension["path"] = _text(text.rstrip(b"\0"))
             continue
@@ -78,6 +80,8 @@ def _kind(block: bytes) -> bytes:
     if _number(block[_CHECKSUM]) != signed:
         raise broken("a header's checksum is wrong")
     kind = block[156:157]
+    if kind == b"\0" and block[:100].split(b"\0")[0].endswith(b"/"):
+        return b"5"  # from before folders had a kind of their own
     return b"0" if kind in {b"\0", b"7"} else kind
 
 
@@ -118,6 +122,8 @@ def _pax(text: bytes) -> dict[str, str]:
             raise broken("an extension header is malformed")
         record = rest[: int(length) - len(length) - 1]
         key, _, value = record.removesuffix(b"\n").partition(b"=")
+        if key.startswith(b"GNU.sparse."):
+            raise broken("it holds a sparse file, which not everybody reads alike")
         if key in {b"path", b"size"}:
             found[_text(key)] = _text(value)
         text = text[int(length) :]

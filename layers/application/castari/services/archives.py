@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from castari.manifest import Manifest
+from castari.manifest import Manifest, likely_typos
 from castari.services import archive_tar, archive_zip
 from castari.services.archive_contents import Contents
 from castari.services.archive_streams import CHUNK_BYTES, Counted, Inflated, Readable, broken, refused
@@ -22,6 +22,8 @@ class Bundle:
     manifest: Manifest
     install_files: dict[str, bytes] = field(repr=False)
     """What decides about an install: package.json, lockfiles and .npmrc, by name."""
+    warnings: tuple[str, ...] = ()
+    """What is accepted, and should not be in a bundle."""
 
 
 def check(stream: Readable) -> Bundle:
@@ -39,7 +41,8 @@ def check(stream: Readable) -> Bundle:
         raise broken("it is neither a tar.gz nor a zip file")
     counted.drain()
     root, found = contents.manifest()
-    return Bundle(kind, counted.sha256, counted.size, root, found, contents.install_files(root))
+    files, warnings = contents.install_files(root), (*contents.warnings.texts, *likely_typos(found))
+    return Bundle(kind, counted.sha256, counted.size, root, found, files, warnings)
 
 
 def _read_tar(stream: Readable, contents: Contents) -> None:

@@ -3,28 +3,34 @@
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 
-from castari.adapters.bundle_bucket import BundleBucket
-from castari.adapters.queues import Queue
+from castari.adapters.bundle_bucket import is_checkout
 from castari.adapters.tables.agents import AgentsTable
+from castari.adapters.tables.build_logs import BuildLogsTable
 from castari.adapters.tables.versions import VersionsTable
 from castari.clock import Clock, utc_now
-from castari.errors import NotFound, StaleWrite, Unprocessable, VendorUnavailable
-from castari.ids import new_id
-from castari.messages import CheckDeploy
+from castari.errors import CastariError, NotFound, StaleWrite, Unprocessable, VendorUnavailable
+from castari.messages import DeployBundle
 from castari.models import Agent, Version
-from castari.services import archives
 from castari.services.archives import Bundle
-from castari.services.builds import BuildFailed, Builds, Built, dependencies_key
+from castari.services.build_logs import BuildLog
+from castari.services.build_progress import BuildProgress
+from castari.services.build_sandboxes import BuildFailed
+from castari.services.builds import Builds
+from castari.services.bundles import Bundles
+from castari.services.checkouts import Checkouts
+from castari.services.claims import MOST_ATTEMPTS, Claims
+from castari.services.dependencies import dependencies_key
+from castari.services.handovers import Handovers
+from castari.services.leftovers import Leftovers
 from castari.services.switches import Switches
-from castari.services.warm import WarmPool
-from castari.settings import Limits
 
-_LEASE_GRACE_SECONDS = 60
 _LOOK_BACK = 10
 """So many earlier versions may lend their dependencies."""
-_MESSAGE_CHARACTERS = 3_500
+
+
+class DeployAbandoned(CastariError):
+    """The deploy was given up for a reason of the platform's: its message is kept for the operator."""
 
 
 @dataclass(frozen=True)
@@ -33,118 +39,176 @@ class Deploys:
 
     agents: AgentsTable
     versions: VersionsTable
-    bundles: BundleBucket
+    logs: BuildLogsTable
+    bundles: Bundles
+    checkouts: Checkouts
     builds: Builds
+    claims: Claims
+    leftovers: Leftovers
     switches: Switches
-    pool: WarmPool
-    maintenance: Queue
-    limits: Limits
+    handovers: Handovers
     base_template: str
     clock: Clock = utc_now
 
-    async def deploy(self, user_id: str, slug: str, bundle_key: str) -> str:
-        """Deploy a bundle; tell what became of it. A second delivery of the same event builds nothing."""
+    async def deploy(self, request: DeployBundle) -> str:
+        """Deploy a bundle; tell what became of it. A second delivery of a request builds nothing.
+
+        Raises what makes a retry worth while, and `DeployAbandoned` once there is none to come.
+        """
         try:
-            agent = self.agents.get(user_id, slug)
+            agent = self.agents.get(request.agent.user_id, request.agent.slug)
         except NotFound:
             return "no such agent"
-        try:
-            bundle = self._check(bundle_key)
-        except NotFound:
-            # S3 events come late; the bundle may be replaced or deleted by now.
-            return self._fail(self._begin(agent, bundle_key, None), "the bundle is gone: upload it again")
-        except Unprocessable as error:
-            return self._fail(self._begin(agent, bundle_key, None), str(error))
-        if (known := self._known(agent, bundle, bundle_key)) is not None:
-            with suppress(VendorUnavailable):
-                # It may have been stopped: then what waited for invocations is gone.
-                await self.pool.refill(user_id, slug)
-            return known
-        return await self._deploy(agent, self._begin(agent, bundle_key, bundle), bundle)
+        found = self.claims.find(agent.agent_id, request)
+        if found is None:
+            return await self._first(agent, request)
+        if found.status != "building":
+            return _known(found)
+        if self.claims.is_held(found):
+            return "being built already"
+        return await self._again(agent, found)
 
-    async def _deploy(self, agent: Agent, version: Version, bundle: Bundle) -> str:
-        began = time.monotonic()
+    async def _first(self, agent: Agent, request: DeployBundle) -> str:
+        if request.attempt == 1:
+            self.claims.watch(agent.agent_id, request)
+        bundle, refusal = self._look_into(request)
+        if bundle and (unchanged := await self._unchanged(agent, request, bundle)):
+            return unchanged
+        numbered = self.switches.next_number(agent, request.requested_at)
+        version = self.claims.first(agent, request, numbered.number)
+        if bundle:
+            version = version.model_copy(update=self._description(version, bundle))
         try:
-            built = await self.builds.build(agent, version, bundle, self._reusable(version))
+            self.versions.create(version)
+        except StaleWrite:
+            return "being built already"
+        if numbered.late:
+            return self._superseded(version)
+        if refusal:
+            return self.handovers.fail(version, self._log(version), refusal)
+        return await self._carry_out(agent, version, bundle)
+
+    async def _again(self, agent: Agent, found: Version) -> str:
+        """Go on with the deploy of a worker that died, or gave up, unless it was the last that may."""
+        if found.attempt >= MOST_ATTEMPTS:
+            return self.handovers.abandon(found)
+        try:
+            version = self.claims.take_over(found)
+        except StaleWrite:
+            return "being built already"
+        await self.leftovers.remove(version)
+        return await self._carry_out(agent, version, None)
+
+    async def _carry_out(self, agent: Agent, version: Version, bundle: Bundle | None) -> str:
+        log = self._log(version)
+        try:
+            async with self.claims.kept(version):
+                if version.snapshot_id is None:
+                    progress = BuildProgress(log, lambda kept: self._keep_dependencies(version, kept))
+                    log.note(f"version {version.number} of {agent.slug}, attempt {version.attempt}")
+                    await self.checkouts.bring(agent, version, progress)
+                    version, bundle = self._checked(version, bundle)
+                    version = await self._built(agent, version, bundle, progress)
+                return await self.handovers.hand_over(agent, version, log)
         except BuildFailed as error:
             tail = f"\n\n{error.tail}" if error.tail else ""
-            return self._fail(version, f"{error}{tail}")
-        except VendorUnavailable as error:
-            return self._fail(version, f"{error} (nothing is wrong with the bundle)")
-        except Exception:
-            self._fail(version, "the deploy failed for a reason inside the platform: deploy again")
+            return self.handovers.fail(version, log, f"{error}{tail}")
+        except (Unprocessable, NotFound) as error:
+            return self.handovers.fail(version, log, str(error))
+        except StaleWrite:
+            return "another worker went on with it"
+        except Exception as error:
+            self._interrupted(version, log, error)
             raise
-        ready = self._ready(version, built, began)
-        warm = await self._first_warm(agent, ready, built.snapshot_id)
-        before = self.switches.switch_to(ready, built.snapshot_id, warm)
-        if before is None:
-            await self.pool.drain(ready.version_id)
-            return "superseded"
-        if before.active_version and before.active_version.version_id != ready.version_id:
-            await self.pool.drain(before.active_version.version_id)
-        return f"active as version {ready.number}"
 
-    async def _first_warm(self, agent: Agent, version: Version, snapshot_id: str) -> str | None:
-        """Make a sandbox before the switch, so that the first invocation after it finds one."""
-        if self.pool.size:
-            with suppress(VendorUnavailable):
-                return (await self.pool.add(agent, version.version_id, snapshot_id)).sandbox_id
-        return None
+    def _checked(self, version: Version, bundle: Bundle | None) -> tuple[Version, Bundle]:
+        """Return what is in the bundle, and the version that says so."""
+        bundle = bundle or self.bundles.check(version.bundle_key)
+        if not version.source_hash:
+            description = self._description(version, bundle)
+            described = version.model_copy(update=description)
+            self.versions.change(version, described.model_dump(include=set(description)))
+            version = described
+        return version, bundle
 
-    def _check(self, bundle_key: str) -> Bundle:
-        if self.bundles.size_bytes(bundle_key) > self.limits.bundle_bytes:
-            raise Unprocessable(
-                f"the bundle is larger than {self.limits.bundle_bytes} bytes: make it smaller"
-            )
-        with self.bundles.open(bundle_key) as stream:
-            return archives.check(stream)
+    async def _built(
+        self, agent: Agent, version: Version, bundle: Bundle, progress: BuildProgress
+    ) -> Version:
+        """Build, and write down what came of it."""
+        began = time.monotonic()
+        for warning in bundle.warnings:
+            progress.log.note(f"warning: {warning}")
+        built = await self.builds.build(agent, version, bundle, self._reusable(version), progress)
+        changes: dict[str, object] = {
+            "snapshot_id": built.snapshot_id,
+            "dependencies_snapshot_id": built.dependencies_snapshot_id,
+            "build_milliseconds": round((time.monotonic() - began) * 1000),
+            "steps": tuple(progress.steps),
+            "reused_dependencies": progress.reused,
+        }
+        try:
+            return self.versions.change(version, changes)
+        except StaleWrite:
+            await self.leftovers.forget(built.snapshot_id)
+            raise
 
-    def _known(self, agent: Agent, bundle: Bundle, bundle_key: str) -> str | None:
+    def _keep_dependencies(self, version: Version, snapshot_id: str) -> None:
+        """Let later builds start from these, whatever becomes of this one."""
+        self.versions.change(version, {"dependencies_snapshot_id": snapshot_id})
+
+    def _interrupted(self, version: Version, log: BuildLog, error: Exception) -> None:
+        reason = str(error) if isinstance(error, CastariError) else "a reason inside the platform"
+        if version.attempt < MOST_ATTEMPTS:
+            log.note(f"interrupted, another worker tries once more: {reason}")
+            self.claims.release(version)
+        else:
+            self.handovers.fail(version, log, f"{reason} (nothing is wrong with the bundle)", gave_up=True)
+
+    def _superseded(self, version: Version) -> str:
+        self._log(version).note("superseded: a deploy that was asked for later began first")
+        self.versions.change(version, {"status": "superseded", "lease_expires_at": None})
+        return "superseded"
+
+    def _look_into(self, request: DeployBundle) -> tuple[Bundle | None, str]:
+        """Return what is in the bundle, or why it is refused; neither if the platform fails at it."""
+        if is_checkout(request.bundle_key):
+            return None, ""
+        try:
+            return self.bundles.check(request.bundle_key), ""
+        except (Unprocessable, NotFound) as error:
+            # S3 events come late; the bundle may be replaced or deleted by now.
+            return None, str(error)
+        except Exception:  # noqa: BLE001 - it comes again below, when there is a version to tell of it
+            return None, ""
+
+    async def _unchanged(self, agent: Agent, request: DeployBundle, bundle: Bundle) -> str | None:
         """Tell if there is nothing to build: the bundle serves already, or is being built right now."""
-        newest = self.versions.list(agent.agent_id, limit=1)
-        if newest and newest[0].source_hash == bundle.sha256 and newest[0].bundle_key == bundle_key:
-            lease = newest[0].lease_expires_at
-            if newest[0].status == "building" and lease and lease > self.clock():
-                return "being built already"
+        newest = next(iter(self.versions.list(agent.agent_id, limit=1)), None)
+        if newest and newest.source_hash == bundle.sha256 and newest.status == "building":
+            return "being built already" if self.claims.is_held(newest) else None
         active = agent.active_version
-        if active and self._hash_of(agent, active.version_id) == bundle.sha256:
-            self.switches.serve_on(agent, bundle_key)
-            return "nothing changed"
-        return None
+        if active is None or self._hash_of(agent, active.version_id) != bundle.sha256:
+            return None
+        self.switches.serve_on(agent, request.bundle_key, request.requested_at)
+        with suppress(VendorUnavailable):
+            # It may have been stopped: then what waited for invocations is gone.
+            await self.handovers.pool.refill(agent.user_id, agent.slug)
+        return "nothing changed"
 
     def _hash_of(self, agent: Agent, version_id: str) -> str | None:
         with suppress(NotFound):
             return self.versions.get(agent.agent_id, version_id).source_hash
         return None
 
-    def _begin(self, agent: Agent, bundle_key: str, bundle: Bundle | None) -> Version:
-        """Give the deploy its number and its row, and see to it that somebody looks after it."""
-        now = self.clock()
-        seconds = self.limits.deploy_timeout_seconds + _LEASE_GRACE_SECONDS
-        version = Version(
-            agent_id=agent.agent_id,
-            version_id=new_id("ver"),
-            user_id=agent.user_id,
-            slug=agent.slug,
-            number=self.switches.next_number(agent),
-            status="building",
-            bundle_key=bundle_key,
-            source_hash=bundle.sha256 if bundle else "",
-            lockfile_hash=dependencies_key(bundle, self.base_template) if bundle else None,
-            manifest=bundle.manifest.model_dump(exclude_defaults=True) if bundle else {},
-            size_bytes=bundle.size_bytes if bundle else 0,
-            lease_expires_at=now + timedelta(seconds=seconds),
-            created_at=now,
-        )
-        self.versions.create(version)
-        check = CheckDeploy(
-            user_id=agent.user_id,
-            slug=agent.slug,
-            agent_id=agent.agent_id,
-            version_id=version.version_id,
-        )
-        self.maintenance.send(check, delay_seconds=seconds + _LEASE_GRACE_SECONDS)
-        return version
+    def _description(self, version: Version, bundle: Bundle) -> dict[str, object]:
+        return {
+            "source_hash": bundle.sha256,
+            "lockfile_hash": dependencies_key(bundle.install_files, bundle.manifest, self.base_template),
+            "manifest": bundle.manifest.model_dump(exclude_defaults=True),
+            "size_bytes": bundle.size_bytes,
+            "warnings": bundle.warnings,
+            "created_by": version.created_by or self.bundles.put_by(version.bundle_key),
+        }
 
     def _reusable(self, version: Version) -> str | None:
         """Return a snapshot in which the same dependencies are installed."""
@@ -155,23 +219,12 @@ class Deploys:
                 return earlier.dependencies_snapshot_id
         return None
 
-    def _ready(self, version: Version, built: Built, began: float) -> Version:
-        return self.versions.change(
-            version,
-            {
-                "status": "ready",
-                "snapshot_id": built.snapshot_id,
-                "dependencies_snapshot_id": built.dependencies_snapshot_id,
-                "build_milliseconds": round((time.monotonic() - began) * 1000),
-                "message": "; ".join(f"{step['step']}: {step['note']}" for step in built.steps),
-                "lease_expires_at": None,
-            },
-        )
+    def _log(self, version: Version) -> BuildLog:
+        return BuildLog(self.logs, version.version_id, self.clock)
 
-    def _fail(self, version: Version, message: str) -> str:
-        """Record a failure; the version that serves goes on serving."""
-        with suppress(StaleWrite):
-            short = message[:_MESSAGE_CHARACTERS]
-            self.versions.change(version, {"status": "failed", "message": short, "lease_expires_at": None})
-            self.switches.give_up(version, short)
-        return f"failed: {message.splitlines()[0]}"
+
+def _known(version: Version) -> str:
+    """Tell how a deploy ended that is over. Raises `DeployAbandoned` where the platform gave up."""
+    if version.gave_up:
+        raise DeployAbandoned(f"version {version.version_id} was given up: see its message")
+    return f"ended as {version.status} already"

@@ -108,7 +108,7 @@ class Sweep:
             version = self.versions.get(about.get("agent_id", ""), about.get("version_id", ""))
         except NotFound:
             return True
-        return version.status != "building"
+        return version.status != "building" or about.get("attempt") != str(version.attempt)
 
     async def _kill(self, sandbox: SandboxSummary) -> bool:
         try:

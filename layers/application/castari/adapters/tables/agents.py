@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from castari.adapters.aws import aws_errors, condition_failed, found_item
-from castari.adapters.tables.codec import condition_expression, from_item, key, set_expression, to_item
+from castari.adapters.tables import transactions
+from castari.adapters.tables.codec import (
+    Item,
+    condition_expression,
+    from_item,
+    key,
+    set_expression,
+    to_item,
+)
 from castari.errors import Conflict, NotFound, StaleWrite
 from castari.models import Agent
 
@@ -95,6 +103,28 @@ class AgentsTable:
                     raise
                 raise _lost_write(agent, found_item(error)) from error
         return from_item(Agent, written["Attributes"])
+
+    def update_checked(
+        self, agent: Agent, changes: Mapping[str, object], *, expected: Mapping[str, object], check: Item
+    ) -> Agent | None:
+        """Set `changes` like `update`, if the check of another row holds too, in one transaction.
+
+        Return the row, or None if an expectation does not hold; raises `StaleWrite` if the check does not.
+        """
+        change = {
+            "TableName": self.name,
+            "Key": key(user_id=agent.user_id, slug=agent.slug),
+            **set_expression(changes, {"agent_id": agent.agent_id, **expected}),
+        }
+        try:
+            transactions.write(self.client, [{"Update": change}, {"ConditionCheck": check}])
+        except transactions.ConditionsFailed as error:
+            if 0 not in error.indexes:
+                raise StaleWrite("what the change depends on is not as it was: read it again") from error
+            return None
+        except transactions.Contended:
+            return None
+        return agent.model_copy(update=dict(changes))
 
     def delete(self, agent: Agent) -> None:
         """Remove the row if it is still this agent; a row that is gone is fine."""

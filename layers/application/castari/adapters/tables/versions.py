@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from castari.adapters.aws import aws_errors, condition_failed
 from castari.adapters.tables.codec import condition_expression, from_item, key, set_expression, to_item
 from castari.errors import NotFound, StaleWrite
-from castari.models import Version
+from castari.models import Version, VersionStatus
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -66,19 +66,27 @@ class VersionsTable:
                     yield from_item(Version, item)
 
     def change(self, version: Version, changes: Mapping[str, object]) -> Version:
-        """Change a row that still has the status of `version`; return it changed. Raises `StaleWrite`."""
+        """Change a row with the status and attempt of `version`; return it changed. Raises `StaleWrite`."""
         with aws_errors("DynamoDB"):
             try:
                 self.client.update_item(
                     TableName=self.name,
                     Key=key(agent_id=version.agent_id, version_id=version.version_id),
-                    **set_expression(changes, {"status": version.status}),
+                    **set_expression(changes, {"status": version.status, "attempt": version.attempt}),
                 )
             except ClientError as error:
                 if not condition_failed(error):
                     raise
                 raise StaleWrite(f"version {version.version_id} moved on") from error
         return version.model_copy(update=dict(changes))
+
+    def having(self, version: Version, status: VersionStatus) -> dict[str, Any]:
+        """Return the check of a transaction that the row is there and has this status."""
+        return {
+            "TableName": self.name,
+            "Key": key(agent_id=version.agent_id, version_id=version.version_id),
+            **condition_expression({"status": status}),
+        }
 
     def delete(self, version: Version) -> None:
         """Remove a row; one that is gone is fine."""

@@ -1,0 +1,13 @@
+"""Deletions: how far the removal of agents got."""
+
+from castari import bootstrap
+from castari.http.routing import Caller, create_router
+from castari.schemas.deletions import DeletionResponse
+
+router = create_router()
+
+
+@router.get("/deletions", summary="List deletions", tags=["agents"])
+def list_deletions(caller: Caller) -> list[DeletionResponse]:
+    """Return the deleted agents of which something is left; what is removed wholly is not in the list."""
+    return [DeletionResponse.of_deletion(each) for each in bootstrap.agents().deletions(caller.user_id)]
