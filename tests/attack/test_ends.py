@@ -15,11 +15,12 @@ import pytest
 
 from local.sandboxes.namespaces.firewall import MAX_FLOWS
 from tests.attack.arena import Arena, address_of
+from tests.attack.marks import ATTACKS
 from tests.attack.namespace import NetworkNamespace
 from tests.attack.stand_in import BANNER
 from tests.attack.world import SERVICE_PORT
 
-pytestmark = [pytest.mark.root, pytest.mark.xdist_group("attack")]
+pytestmark = ATTACKS
 
 CLINGING = """
 import os, signal, sys, time
@@ -82,7 +83,7 @@ def test_processes_that_can_hardly_be_ended_outlive_one_who_only_asks_them_to() 
         assert [process.stdout.readline() for _ in range(3)] == ["clinging\n"] * 3
         process.terminate()
         try:
-            assert len(marked(marker)) == 4
+            assert len(marked(marker)) >= 4
         finally:
             for pid in marked(marker):
                 os.kill(pid, signal.SIGKILL)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.attack import marks
 from tests.attack.arena import Arena
 from tests.attack.client import ATTACKS, Attack
 from tests.attack.client.stand import naive_victim, real_victim
@@ -13,7 +14,7 @@ from tests.attack.client.victim import Victim
 from tests.attack.conftest import count_attack
 from tests.attack.probe.attempts import Refused
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(120), pytest.mark.xdist_group("attack")]
+pytestmark = marks.ATTACKS
 
 
 @pytest.fixture
