@@ -25,10 +25,10 @@ class Agents:
     stage: Stage
     slugs: list[str] = field(default_factory=list)
 
-    def create(self, hint: str) -> str:
+    def create(self, hint: str, **fields: str) -> str:
         """Create an agent and return its slug."""
         slug = f"{hint}-{secrets.token_hex(4)}"
-        self.stage.http.post("/agents", json={"name": hint, "slug": slug}).raise_for_status()
+        self.stage.http.post("/agents", json={"name": hint, "slug": slug, **fields}).raise_for_status()
         self.slugs.append(slug)
         return slug
 

@@ -1,6 +1,8 @@
 """Agents, as clients create, change and see them."""
 
+import re
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AwareDatetime, Field
 from pydantic_core import PydanticCustomError
@@ -8,6 +10,8 @@ from pydantic_core import PydanticCustomError
 from castari.models import Agent, AgentStatus, SourceType
 from castari.schemas.fields import Line, Name, Slug, Text, TimeoutSeconds
 from castari.schemas.shapes import Request, Response
+
+_NOT_IN_A_URL = re.compile(r"[\s\\\x00-\x1f\x7f]")
 
 
 def _not_null(value: str | None) -> str:
@@ -17,8 +21,17 @@ def _not_null(value: str | None) -> str:
 
 
 def _https(url: str) -> str:
-    if not url.startswith("https://"):
-        raise PydanticCustomError("https_only", "must begin with https://")
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises for what is no port
+    except ValueError as error:
+        raise PydanticCustomError("url", "is no URL") from error
+    if parts.scheme != "https" or not parts.hostname or _NOT_IN_A_URL.search(url):
+        raise PydanticCustomError("https_only", "must be a URL that begins with https://")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise PydanticCustomError(
+            "plain_url", "must hold no credentials, query or fragment: a token goes into the secret GIT_TOKEN"
+        )
     return url
 
 

@@ -62,7 +62,8 @@ class Contents:
                 kind="missing",
             )
         found = manifest.parse(self._kept[f"{root}{manifest.FILE_NAME}"])
-        if _digest(f"{root}{found.entrypoint}") not in self._files:
+        # A build script may be what writes the entrypoint: then the build looks for it.
+        if not found.build and _digest(f"{root}{found.entrypoint}") not in self._files:
             raise Unprocessable(
                 f"castari.json: `entrypoint`: `{found.entrypoint}` is not in the bundle: name a file that is",
                 field=(manifest.FILE_NAME, "entrypoint"),

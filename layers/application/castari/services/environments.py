@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from castari.adapters.results import ResultBucket, response_key, result_key
 from castari.adapters.secret_store import SecretStore
-from castari.models import Agent, Invocation
+from castari.models import GIT_SECRETS, Agent, Invocation
 from castari.settings import Limits
 
 RUN_COMMAND = "exec python3 -I -S /opt/castari run /home/user/.castari/run"
@@ -32,7 +32,9 @@ class Environments:
 
     def of_attempt(self, agent: Agent, invocation: Invocation, attempt: int) -> dict[str, SecretStr]:
         """Return the whole environment of one attempt. Raises `VendorUnavailable`."""
-        withheld = agent.active_version.build_secrets if agent.active_version else ()
+        withheld = set(agent.active_version.build_secrets if agent.active_version else ())
+        if agent.source_type == "git":
+            withheld |= GIT_SECRETS
         stored = self.secrets.read(agent.agent_id, agent.secret_version_id)
         values = {name: value for name, value in stored.items() if name not in withheld}
         if self.platform_key and not (values.keys() & {_PLATFORM_KEY, *_REDIRECTS}):

@@ -1,0 +1,90 @@
+"""A git server in a network namespace of its own, at a public address: the rules stay as in production."""
+
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.places import REPOSITORY
+from tests.e2e.product.certificates import Certificates, make_certificates
+
+# Of a range kept for documentation (RFC 5737): nobody has it, and sandboxes may go there.
+_HOST, _SERVER, _PORT = "198.51.100.1", "198.51.100.2", "8443"
+
+
+@dataclass(frozen=True)
+class GitHost:
+    """Repositories under `public/`, `private/` and `moved/` of one server."""
+
+    folder: Path
+    certificates: Certificates
+
+    def url(self, path: str) -> str:
+        return f"https://{_SERVER}:{_PORT}/{path}"
+
+    def commit(self, path: str, files: Mapping[str, str], branch: str = "main") -> str:
+        """Commit files to a branch of a repository, made when there is none; return the commit's id."""
+        bare, tree = self.folder / path, self.folder / f"{path}-work"
+        if not bare.exists():
+            _git(self.folder, "init", "--bare", "--initial-branch=main", str(bare))
+            _git(self.folder, "init", "--initial-branch=main", str(tree))
+        _git(tree, "checkout", "-B", branch)
+        for name, text in files.items():
+            (tree / name).write_text(text)
+        _git(tree, "add", "--all")
+        _git(tree, "commit", "--allow-empty", "--message=Change it")
+        _git(tree, "push", "--force", str(bare), branch)
+        return _git(tree, "rev-parse", "HEAD").strip()
+
+
+@contextmanager
+def git_host(folder: Path) -> Iterator[GitHost]:
+    """Serve the repositories that will be made in `folder`. Needs root."""
+    host = GitHost(folder, make_certificates(_SERVER))
+    (folder / "server.pem").write_text(host.certificates.server)
+    with _namespace() as namespace:
+        server = subprocess.Popen(
+            [
+                *("ip", "netns", "exec", namespace, sys.executable, "-m", "tests.e2e.product.git_server"),
+                *(str(folder), _SERVER, _PORT, str(folder / "server.pem")),
+            ],
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with server:
+            try:
+                assert server.stdout
+                assert server.stdout.readline() == "serving\n"
+                yield host
+            finally:
+                server.terminate()
+
+
+@contextmanager
+def _namespace() -> Iterator[str]:
+    """Make a namespace that is linked to the host by two addresses."""
+    name = f"git{secrets.token_hex(3)}"
+    _ip("netns", "add", name)
+    try:
+        _ip("link", "add", f"{name}h", "type", "veth", "peer", "name", "eth0", "netns", name)
+        _ip("addr", "add", f"{_HOST}/30", "dev", f"{name}h")
+        _ip("link", "set", f"{name}h", "up")
+        _ip("-n", name, "addr", "add", f"{_SERVER}/30", "dev", "eth0")
+        _ip("-n", name, "link", "set", "eth0", "up")
+        yield name
+    finally:
+        _ip("netns", "delete", name)
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)
+
+
+def _git(folder: Path, *words: str) -> str:
+    identity = ("-c", "user.name=Test", "-c", "user.email=test@example.invalid")
+    done = subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout
