@@ -17,7 +17,7 @@ from tests.attack.probe import ATTEMPTS, Attempt, Target, Weakness
 from tests.attack.verdicts import Verdict
 from tests.attack.weak.jail import HOST_SOCKET, try_in_weak_sandbox
 from tests.attack.weak.root import KERNEL_FILES
-from tests.attack.world import World, a_world
+from tests.attack.world import World, a_world, remove_dead_worlds
 
 TAG = f"a{os.getpid()}"
 """What everything on the machine that these tests make is named after."""
@@ -36,6 +36,7 @@ def in_order(attempts: dict[str, Attempt]) -> list[str]:
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
     """A folder that everybody on the host may enter: the weak sandboxes have no rights on it."""
+    remove_dead_worlds()
     made = Path(tempfile.mkdtemp(prefix="castari-attack-", dir="/var/tmp"))
     made.chmod(0o755)
     yield made

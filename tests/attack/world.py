@@ -8,6 +8,7 @@
 No packet can leave it: neither namespace has an interface that leads to the real network.
 """
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -79,6 +80,14 @@ class World:
             "ipv6": (*((address, OUTSIDE_PORT) for address in IPV6), (_LINK6[0], SERVICE_PORT)),
             "internet": ((INTERNET, OUTSIDE_PORT),),
         }
+
+
+def remove_dead_worlds() -> None:
+    """Remove the namespaces of test runs that were killed before they could: their tag tells the process."""
+    for path in Path("/run/netns").glob("castari-a*"):
+        run_of = re.fullmatch(r"castari-a(\d+)w?-(host|outside)", path.name)
+        if run_of and not Path("/proc", run_of[1]).exists():
+            run("ip", "netns", "delete", path.name)
 
 
 @contextmanager
