@@ -1,11 +1,12 @@
 """What a build tells while it runs: its log, its steps, and what later builds may start from."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import SecretStr
 
+from castari.errors import StaleWrite
 from castari.models import Step
 from castari.services.build_logs import BuildLog
 from castari.services.redaction import redact
@@ -18,13 +19,33 @@ class BuildProgress:
     """Follows the frames of a build: a stranger's words, so secrets are taken out and lengths bounded."""
 
     log: BuildLog
-    keep_dependencies: Callable[[str], None]
-    """Called with a snapshot in which the dependencies are installed, as soon as there is one."""
+    record: Callable[[dict[str, object]], None]
+    """Writes fields of the version."""
+    forget: Callable[[str], Awaitable[None]]
+    """Removes a snapshot."""
     step: str = "sandbox"
     reused: bool = False
     """Whether an earlier install was used again."""
     steps: list[Step] = field(default_factory=list)
     _secrets: list[SecretStr] = field(default_factory=list)
+
+    def reuse(self, dependencies_snapshot_id: str) -> None:
+        """Say that an earlier install is used again. Raises `StaleWrite`."""
+        self.reused = True
+        self.record({"dependencies_snapshot_id": dependencies_snapshot_id})
+
+    async def keep(self, **snapshots: str) -> None:
+        """Write down a snapshot at once, while its sandbox lives and tells whose it is.
+
+        Raises `StaleWrite` if another worker has the build now; then the snapshots are gone.
+        """
+        so_far = {"steps": tuple(self.steps), "reused_dependencies": self.reused}
+        try:
+            self.record({**snapshots, **so_far})
+        except StaleWrite:
+            for snapshot_id in snapshots.values():
+                await self.forget(snapshot_id)
+            raise
 
     def keep_out(self, secrets: Iterable[SecretStr]) -> None:
         """Let none of these values through."""

@@ -20,14 +20,6 @@ _URL_SECONDS = 900
 
 
 @dataclass(frozen=True)
-class Built:
-    """What a build leaves: a snapshot to run from, and one to build the next version from."""
-
-    snapshot_id: str
-    dependencies_snapshot_id: str | None
-
-
-@dataclass(frozen=True)
 class Builds:
     """Runs the builder's steps in sandboxes that end with the build."""
 
@@ -39,43 +31,46 @@ class Builds:
 
     async def build(
         self, agent: Agent, version: Version, bundle: Bundle, reuse: str | None, progress: BuildProgress
-    ) -> Built:
-        """Make a bundle runnable; `reuse` is a snapshot with its dependencies.
+    ) -> None:
+        """Make a bundle runnable and give the snapshots to `progress`; `reuse` is one with its dependencies.
 
         Raises `BuildFailed`, and `VendorUnavailable` if a sandbox cannot be had, or ended too early.
         """
         if bundle.manifest.build_secrets:
-            return await self._build_with_secrets(agent, version, bundle, progress)
+            await self._build_with_secrets(agent, version, bundle, progress)
+            return
         job = self._job(version, bundle)
         if reuse:
             with suppress(SnapshotGone):
-                return await self._build_on(reuse, agent, version, job, progress)
-        return await self._build_whole(agent, version, job, progress)
+                await self._build_on(reuse, agent, version, job, progress)
+                return
+        await self._build_whole(agent, version, job, progress)
 
     async def _build_on(
         self, reuse: str, agent: Agent, version: Version, job: dict[str, Any], progress: BuildProgress
-    ) -> Built:
+    ) -> None:
         async with self.building.open(agent, version, reuse) as sandbox:
-            progress.reused = True
+            progress.reuse(reuse)
             progress.log.note("the lockfile is known: its installed dependencies are used again")
             job = job | {"keep_dependencies": True}
             await self.building.run(sandbox, ["fetch", "unpack", *job["last_steps"]], job, {}, progress)
-            return Built(await self.building.snapshot(sandbox, progress), reuse)
+            snapshot_id = await self.building.snapshot(sandbox, progress)
+            await progress.keep(snapshot_id=snapshot_id)
 
     async def _build_whole(
         self, agent: Agent, version: Version, job: dict[str, Any], progress: BuildProgress
-    ) -> Built:
+    ) -> None:
         async with self.building.open(agent, version, self.base_template) as sandbox:
             await self.building.run(sandbox, ["fetch", "unpack", "install"], job, {}, progress)
             dependencies = await self.building.snapshot(sandbox, progress) if version.lockfile_hash else None
             if dependencies:
-                progress.keep_dependencies(dependencies)
+                await progress.keep(dependencies_snapshot_id=dependencies)
             await self.building.run(sandbox, job["last_steps"], job, {}, progress)
-            return Built(await self.building.snapshot(sandbox, progress), dependencies)
+            await progress.keep(snapshot_id=await self.building.snapshot(sandbox, progress))
 
     async def _build_with_secrets(
         self, agent: Agent, version: Version, bundle: Bundle, progress: BuildProgress
-    ) -> Built:
+    ) -> None:
         """Install where the secrets are, and snapshot where they never were."""
         secrets = self._build_secrets(agent, bundle)
         progress.keep_out(secrets.values())
@@ -91,7 +86,7 @@ class Builds:
                 await self.building.run(sandbox, steps, job, secrets, progress)
             async with self.building.open(agent, version, self.base_template) as clean:
                 await self.building.run(clean, ["restore", *job["last_steps"]], job, {}, progress)
-                return Built(await self.building.snapshot(clean, progress), None)
+                await progress.keep(snapshot_id=await self.building.snapshot(clean, progress))
         finally:
             with suppress(VendorUnavailable):
                 self.bundles.delete([key])

@@ -2,7 +2,7 @@
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from castari.adapters.bundle_bucket import is_checkout
 from castari.adapters.tables.agents import AgentsTable
@@ -104,11 +104,7 @@ class Deploys:
         try:
             async with self.claims.kept(version):
                 if version.snapshot_id is None:
-                    progress = BuildProgress(log, lambda kept: self._keep_dependencies(version, kept))
-                    log.note(f"version {version.number} of {agent.slug}, attempt {version.attempt}")
-                    await self.checkouts.bring(agent, version, progress)
-                    version, bundle = self._checked(version, bundle)
-                    version = await self._built(agent, version, bundle, progress)
+                    version = await self._built(agent, version, bundle, log)
                 return await self.handovers.hand_over(agent, version, log)
         except BuildFailed as error:
             tail = f"\n\n{error.tail}" if error.tail else ""
@@ -121,40 +117,19 @@ class Deploys:
             self._interrupted(version, log, error)
             raise
 
-    def _checked(self, version: Version, bundle: Bundle | None) -> tuple[Version, Bundle]:
-        """Return what is in the bundle, and the version that says so."""
+    async def _built(self, agent: Agent, version: Version, bundle: Bundle | None, log: BuildLog) -> Version:
+        """Build, and write down what comes of it as soon as it does."""
+        record = _Record(self.versions, version)
+        progress = BuildProgress(log, record.write, self.leftovers.forget)
+        log.note(f"version {version.number} of {agent.slug}, attempt {version.attempt}")
+        await self.checkouts.bring(agent, version, progress)
         bundle = bundle or self.bundles.check(version.bundle_key)
         if not version.source_hash:
-            description = self._description(version, bundle)
-            described = version.model_copy(update=description)
-            self.versions.change(version, described.model_dump(include=set(description)))
-            version = described
-        return version, bundle
-
-    async def _built(
-        self, agent: Agent, version: Version, bundle: Bundle, progress: BuildProgress
-    ) -> Version:
-        """Build, and write down what came of it."""
-        began = time.monotonic()
+            record.write(self._description(version, bundle))
         for warning in bundle.warnings:
-            progress.log.note(f"warning: {warning}")
-        built = await self.builds.build(agent, version, bundle, self._reusable(version), progress)
-        changes: dict[str, object] = {
-            "snapshot_id": built.snapshot_id,
-            "dependencies_snapshot_id": built.dependencies_snapshot_id,
-            "build_milliseconds": round((time.monotonic() - began) * 1000),
-            "steps": tuple(progress.steps),
-            "reused_dependencies": progress.reused,
-        }
-        try:
-            return self.versions.change(version, changes)
-        except StaleWrite:
-            await self.leftovers.forget(built.snapshot_id)
-            raise
-
-    def _keep_dependencies(self, version: Version, snapshot_id: str) -> None:
-        """Let later builds start from these, whatever becomes of this one."""
-        self.versions.change(version, {"dependencies_snapshot_id": snapshot_id})
+            log.note(f"warning: {warning}")
+        await self.builds.build(agent, record.version, bundle, self._reusable(record.version), progress)
+        return record.version
 
     def _interrupted(self, version: Version, log: BuildLog, error: Exception) -> None:
         reason = str(error) if isinstance(error, CastariError) else "a reason inside the platform"
@@ -221,6 +196,21 @@ class Deploys:
 
     def _log(self, version: Version) -> BuildLog:
         return BuildLog(self.logs, version.version_id, self.clock)
+
+
+@dataclass
+class _Record:
+    """A version's row during its build."""
+
+    versions: VersionsTable
+    version: Version
+    began: float = field(default_factory=time.monotonic)
+
+    def write(self, changes: dict[str, object]) -> None:
+        took = round((time.monotonic() - self.began) * 1000)
+        changed = self.version.model_copy(update={**changes, "build_milliseconds": took})
+        self.versions.change(self.version, changed.model_dump(include={*changes, "build_milliseconds"}))
+        self.version = changed
 
 
 def _known(version: Version) -> str:
