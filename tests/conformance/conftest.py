@@ -60,6 +60,13 @@ class Sdk:
         return await asyncio.to_thread(lambda: [bytes(chunk) for chunk in stream])
 
 
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until something that can only be asked for is so."""
+    async with asyncio.timeout(30):
+        while not await condition():  # noqa: ASYNC110 - only the server knows
+            await asyncio.sleep(0.02)
+
+
 @pytest.fixture(params=[Sandbox, AsyncSandbox], ids=["sync", "async"])
 def sdk(request: pytest.FixtureRequest, sandbox_server: RunningServer) -> Sdk:
     """Each flavour in turn."""

@@ -6,18 +6,16 @@ from typing import Any
 
 import pytest
 from e2b import (
-    AsyncSandbox,
     AuthenticationException,
     CommandExitException,
     InvalidArgumentException,
     NotFoundException,
-    PtySize,
     SandboxException,
     TimeoutException,
 )
 from e2b.exceptions import SandboxNotRunningException
 
-from tests.conformance.conftest import Sdk
+from tests.conformance.conftest import Sdk, until
 
 WAITING = "while ! [ -e go ]; do sleep 0.05; done; echo went"
 """Runs until a file `go` appears."""
@@ -150,14 +148,14 @@ async def test_output_is_handed_over_as_it_comes(sdk: Sdk, sandbox: Any) -> None
 async def test_a_command_longer_than_its_timeout_is_killed(sdk: Sdk, sandbox: Any) -> None:
     with pytest.raises(TimeoutException):
         await sdk(sandbox.commands.run, "echo $$ > pid; exec sleep 60", timeout=1)
-    await _until(lambda: _is_gone(sdk, sandbox))
+    await until(lambda: _is_gone(sdk, sandbox))
 
 
 async def test_a_timeout_also_ends_a_background_command(sdk: Sdk, sandbox: Any) -> None:
     command = await sdk(sandbox.commands.run, "echo $$ > pid; exec sleep 60", background=True, timeout=1)
     with pytest.raises(TimeoutException):
         await sdk(command.wait)
-    await _until(lambda: _is_gone(sdk, sandbox))
+    await until(lambda: _is_gone(sdk, sandbox))
 
 
 async def test_no_timeout_is_no_deadline(sdk: Sdk, sandbox: Any) -> None:
@@ -171,7 +169,7 @@ async def test_running_commands_are_listed_until_they_end(sdk: Sdk, sandbox: Any
     assert listed[0].args == ["-l", "-c", "sleep 60"]
     assert (listed[0].envs, listed[0].cwd) == ({"A": "b"}, "/tmp")
     assert await sdk(command.kill)
-    await _until(lambda: _is_not_listed(sdk, sandbox, command.pid))
+    await until(lambda: _is_not_listed(sdk, sandbox, command.pid))
 
 
 async def test_killing_a_command_ends_its_stream_and_is_true_once(sdk: Sdk, sandbox: Any) -> None:
@@ -205,7 +203,7 @@ async def test_two_clients_can_follow_one_command(sdk: Sdk, sandbox: Any) -> Non
 
 async def test_a_late_client_still_learns_how_a_command_ended(sdk: Sdk, sandbox: Any) -> None:
     command = await sdk(sandbox.commands.run, "exit 5", background=True)
-    await _until(lambda: _is_not_listed(sdk, sandbox, command.pid))
+    await until(lambda: _is_not_listed(sdk, sandbox, command.pid))
     late = await sdk(sandbox.commands.connect, command.pid)
     with pytest.raises(CommandExitException) as caught:
         await sdk(late.wait)
@@ -259,12 +257,6 @@ async def test_output_that_is_not_kept_is_still_handed_over(sdk: Sdk, sandbox: A
     assert "".join(seen).endswith("99999\n100000\n")
 
 
-async def test_a_terminal_is_refused_with_a_clear_message(sdk: Sdk, sandbox: Any) -> None:
-    options = {"on_data": print} if isinstance(sandbox, AsyncSandbox) else {}
-    with pytest.raises(SandboxException, match="pseudo-terminals are not supported"):
-        await sdk(sandbox.pty.create, PtySize(rows=24, cols=80), **options)
-
-
 async def _is_gone(sdk: Sdk, sandbox: Any) -> bool:
     result = await sdk(sandbox.commands.run, "kill -0 $(cat pid) 2>/dev/null || echo gone")
     return bool(result.stdout == "gone\n")
@@ -272,9 +264,3 @@ async def _is_gone(sdk: Sdk, sandbox: Any) -> bool:
 
 async def _is_not_listed(sdk: Sdk, sandbox: Any, pid: int) -> bool:
     return pid not in [each.pid for each in await sdk(sandbox.commands.list)]
-
-
-async def _until(condition: Any) -> None:
-    async with asyncio.timeout(30):
-        while not await condition():  # noqa: ASYNC110 - only the server knows
-            await asyncio.sleep(0.02)

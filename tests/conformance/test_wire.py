@@ -208,7 +208,7 @@ async def test_a_malformed_call_is_an_invalid_argument(
 async def test_a_call_that_this_server_lacks_is_unimplemented(
     http: httpx.AsyncClient, envd_headers: dict[str, str]
 ) -> None:
-    answer = await http.post("/process.Process/Update", headers=envd_headers, json={})
+    answer = await http.post("/process.Process/Sleep", headers=envd_headers, json={})
     assert (answer.status_code, answer.json()["code"]) == (501, "unimplemented")
 
 

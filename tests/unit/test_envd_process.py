@@ -151,9 +151,9 @@ async def test_a_program_that_can_not_be_executed_is_named(starter: Starter) -> 
 
 async def test_input_waits_while_the_pipe_is_full_and_fails_when_nobody_reads(starter: Starter) -> None:
     process, listener = starter.start("sleep 0.1; exec 0<&-; sleep 60", stdin=True)
-    assert process.stdin
+    assert process.input
     with pytest.raises(ConnectError, match="does not read its stdin"):
-        await process.stdin.write(bytes(1_000_000))
+        await process.input.write(bytes(1_000_000))
     process.set_deadline(0, listener)
     with pytest.raises(ConnectError):
         await events(listener)
@@ -161,10 +161,10 @@ async def test_input_waits_while_the_pipe_is_full_and_fails_when_nobody_reads(st
 
 async def test_an_end_wakes_a_writer_that_waits(starter: Starter) -> None:
     process, listener = starter.start("sleep 60", stdin=True)
-    assert process.stdin
-    writing = asyncio.create_task(process.stdin.write(bytes(1_000_000)))
+    assert process.input
+    writing = asyncio.create_task(process.input.write(bytes(1_000_000)))
     await asyncio.sleep(0.05)
-    process.stdin.close()
+    process.input.close()
     with pytest.raises(ConnectError, match="stdin is closed"):
         await writing
     process.set_deadline(0, listener)

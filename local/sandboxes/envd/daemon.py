@@ -88,6 +88,7 @@ def _routes(guest: Guest, processes: ProcessService) -> dict[tuple[str, str], Ha
     unary: dict[str, Unary] = {
         "List": processes.list,
         "SendInput": processes.send_input,
+        "Update": processes.update,
         "SendSignal": processes.send_signal,
         "CloseStdin": processes.close_stdin,
     }

@@ -1,8 +1,7 @@
-"""Makes a process out of a request to start one: checks it, lays its pipes, starts it."""
+"""Makes a process out of a request to start one: checks it, connects it, starts it."""
 
-import os
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass
 
 from local.sandboxes.envd.accounts import Account, acting_as
@@ -11,21 +10,21 @@ from local.sandboxes.envd.errors import ConnectError
 from local.sandboxes.envd.guest import Guest
 from local.sandboxes.envd.paths import check_text, resolve
 from local.sandboxes.envd.process import Process, ProcessConfig
-from local.sandboxes.envd.spawn import Command, Standard
+from local.sandboxes.envd.spawn import Command
+from local.sandboxes.envd.streams import Ends, Size, open_pipes, open_terminal
 
 
 @dataclass(frozen=True)
 class StartRequest:
-    """What the caller wants to run, and whether it will write to its stdin."""
+    """What the caller wants to run, and whether it will write to its stdin or sits at a terminal."""
 
     config: ProcessConfig
     stdin: bool
+    terminal: Size | None = None
 
     @classmethod
     def parse(cls, message: Message) -> "StartRequest":
-        """Check a request. Raises `ConnectError` for what is malformed or not supported."""
-        if message.get("pty") is not None:
-            raise ConnectError("unimplemented", "pseudo-terminals are not supported by this server")
+        """Check a request. Raises `ConnectError` for what is malformed."""
         process = field(message, "process", dict, {})
         config = ProcessConfig(
             cmd=_text(field(process, "cmd", str, "")),
@@ -37,23 +36,27 @@ class StartRequest:
         if not config.cmd:
             raise ConnectError("invalid_argument", "'process.cmd' is missing")
         # Clients older than the field expect an open stdin.
-        return cls(config, field(message, "stdin", bool, default=True))
+        stdin = field(message, "stdin", bool, default=True)
+        pty = field(message, "pty", dict, {}) if message.get("pty") is not None else None
+        return cls(config, stdin, None if pty is None else Size.parse(pty))
 
 
 def launch(
     guest: Guest, account: Account, request: StartRequest, on_end: Callable[[Process], None]
-) -> tuple[Process, Standard]:
-    """Start the process; returns it with the daemon's ends of its stdin, stdout and stderr.
+) -> tuple[Process, Ends]:
+    """Start the process; returns it with the daemon's ends of its pipes or its terminal.
 
     Raises `ConnectError` if its directory or its program does not exist.
     """
     config = request.config
     cwd = _directory(config.cwd, account)
     command = Command((config.cmd, *config.args), guest.environment(account, config.envs), cwd)
-    with ExitStack() as theirs:
-        ours, given = _pipes(theirs, stdin=request.stdin)
+    ours, theirs = (
+        open_terminal(request.terminal, account) if request.terminal else open_pipes(stdin=request.stdin)
+    )
+    with closing(theirs):
         try:
-            pid = guest.spawner(account).spawn(command, given)
+            pid = guest.spawner(account).spawn(command, theirs)
         except OSError as error:
             ours.close()
             raise ConnectError(
@@ -68,16 +71,6 @@ def _directory(cwd: str | None, account: Account) -> str:
         if not path.is_dir():
             raise ConnectError("invalid_argument", f"cwd '{path}' does not exist")
     return str(path)
-
-
-def _pipes(theirs: ExitStack, *, stdin: bool) -> tuple[Standard, Standard]:
-    """The daemon's ends and the command's, which `theirs` closes."""
-    their_input, input_end = os.pipe() if stdin else (os.open(os.devnull, os.O_RDONLY), None)
-    stdout_end, their_stdout = os.pipe()
-    stderr_end, their_stderr = os.pipe()
-    given = Standard(their_input, their_stdout, their_stderr)
-    theirs.callback(given.close)
-    return Standard(input_end, stdout_end, stderr_end), given
 
 
 def _text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""The daemon's ends of a command's pipes: output read in chunks, input written as it fits."""
+"""The daemon's ends of a command's pipes or terminal: output read in chunks, input written as it fits."""
 
 import asyncio
 import os
@@ -34,6 +34,8 @@ class OutputPipe:
             chunk = os.read(self._fd, CHUNK_BYTES)
         except BlockingIOError:
             return False
+        except OSError:
+            chunk = b""  # A terminal that nobody has open any more has no end of file: reading it fails.
         if chunk:
             self._on_chunk(chunk)
         else:
@@ -79,7 +81,7 @@ class InputPipe:
         except BlockingIOError:
             await self._until_writable()
             return 0
-        except BrokenPipeError:
+        except OSError:  # A pipe's reader, or a terminal's last user, is gone.
             raise ConnectError("internal", "the command does not read its stdin any more") from None
 
     async def _until_writable(self) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from local.sandboxes.envd.connect import Message, frame
 from local.sandboxes.envd.errors import ConnectError
 from local.sandboxes.envd.pipes import InputPipe, OutputPipe
-from local.sandboxes.envd.spawn import Standard
+from local.sandboxes.envd.streams import Ends, Size
 from local.sandboxes.envd.subscription import Subscription
 
 _ENDING_SIGNALS = (signal.SIGKILL, signal.SIGTERM)
@@ -39,7 +39,8 @@ class Process:
 
     def __init__(self, pid: int, config: ProcessConfig, on_end: Callable[["Process"], None]) -> None:
         self.pid, self.config = pid, config
-        self.stdin: InputPipe | None = None
+        self.input: InputPipe | None = None
+        self._terminal: int | None = None
         self._on_end = on_end
         self._outputs: list[OutputPipe] = []
         self._listeners: list[Subscription] = []
@@ -53,10 +54,16 @@ class Process:
         """Whether its end has not been told yet."""
         return self._end is None
 
-    def attach(self, pipes: Standard) -> None:
-        """Take over the daemon's ends of the pipes and begin to read."""
-        self.stdin = None if pipes.stdin is None else InputPipe(pipes.stdin)
-        for fd, name in ((pipes.stdout, "stdout"), (pipes.stderr, "stderr")):
+    @property
+    def has_terminal(self) -> bool:
+        """Whether it sits at a terminal rather than at pipes."""
+        return self._terminal is not None
+
+    def attach(self, ends: Ends) -> None:
+        """Take over the daemon's ends and begin to read."""
+        self.input = None if ends.input is None else InputPipe(ends.input)
+        self._terminal = ends.outputs.get("pty")
+        for name, fd in ends.outputs.items():
             self._outputs.append(OutputPipe(fd, self._publisher(name), self._end_if_over))
         self._read_if_heard()
 
@@ -80,6 +87,12 @@ class Process:
     def set_deadline(self, seconds: float, starter: Subscription) -> None:
         """Kill the process after that time, and end its starter's stream with `deadline_exceeded`."""
         self._deadline = asyncio.get_running_loop().call_later(seconds, self._expire, starter, seconds)
+
+    def resize(self, size: Size) -> None:
+        """Give its terminal another size. Raises `ConnectError` if it has none, or it is gone."""
+        if self._terminal is None or not any(output.open for output in self._outputs):
+            raise ConnectError("internal", f"process {self.pid} has no terminal")
+        size.put_on(self._terminal)
 
     def send_signal(self, number: signal.Signals) -> None:
         """Signal the process itself. One that has exited tells its end now, whoever holds its output."""
@@ -135,8 +148,8 @@ class Process:
         self._end = _event({"end": _outcome(status)})
         if self._deadline:
             self._deadline.cancel()
-        if self.stdin:
-            self.stdin.close()
+        if self.input:
+            self.input.close()
         for output in self._outputs:
             output.close()
         for listener in self._listeners:

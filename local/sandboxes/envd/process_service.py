@@ -18,9 +18,9 @@ from local.sandboxes.envd.connect import (
 from local.sandboxes.envd.errors import ConnectError
 from local.sandboxes.envd.guest import Guest
 from local.sandboxes.envd.launch import StartRequest, launch
-from local.sandboxes.envd.pipes import InputPipe
 from local.sandboxes.envd.process import Process
 from local.sandboxes.envd.reaper import Reaper
+from local.sandboxes.envd.streams import Size
 from local.sandboxes.envd.subscription import Subscription
 
 END_KEPT_SECONDS = 30
@@ -45,11 +45,11 @@ class ProcessService:
         account = self._guest.accounts.of_basic_auth(request.headers.get("Authorization"))
         wanted = StartRequest.parse(await read_request(request))
         seconds = timeout_seconds(request)
-        process, pipes = launch(self._guest, account, wanted, self._forget_later)
+        process, ends = launch(self._guest, account, wanted, self._forget_later)
         self._processes[process.pid] = process
         self._reaper.watch(process.pid, process.exited)
         listener = process.subscribe()
-        process.attach(pipes)
+        process.attach(ends)
         if seconds is not None:
             process.set_deadline(seconds, listener)
         return _follow(process, listener, request)
@@ -80,33 +80,37 @@ class ProcessService:
         return {}
 
     async def send_input(self, message: Message) -> Message:
-        """Write to a process's stdin."""
-        await self._stdin(message).write(_input(message))
+        """Write to a process's stdin, or to its terminal."""
+        await _write(self._find_running(message), message)
+        return {}
+
+    async def update(self, message: Message) -> Message:
+        """Give a process's terminal another size."""
+        process = self._find_running(message)
+        if message.get("pty") is not None:
+            process.resize(Size.parse(field(message, "pty", dict, {})))
         return {}
 
     async def stream_input(self, request: web.BaseRequest) -> Frames:
-        """Write a client's stream to a process's stdin, in its order. Leaves stdin open."""
-        stdin: InputPipe | None = None
+        """Write a client's stream to a process's input, in its order. Leaves it open."""
+        process: Process | None = None
         async for message in read_frames(request.content):
             if "start" in message:
-                stdin = self._stdin(field(message, "start", dict, {}))
+                process = self._find_running(field(message, "start", dict, {}))
             elif "data" in message:
-                if stdin is None:
+                if process is None:
                     raise ConnectError("invalid_argument", "the first message must be 'start'")
-                await stdin.write(_input(field(message, "data", dict, {})))
+                await _write(process, field(message, "data", dict, {}))
         return _once(frame(b"{}"))
 
     async def close_stdin(self, message: Message) -> Message:
         """Close a process's stdin; closing it again is fine."""
-        if stdin := self._find_running(message).stdin:
-            stdin.close()
-        return {}
-
-    def _stdin(self, message: Message) -> InputPipe:
         process = self._find_running(message)
-        if process.stdin is None:
-            raise ConnectError("internal", f"process {process.pid} was started without stdin")
-        return process.stdin
+        if process.has_terminal:
+            raise ConnectError("internal", "a terminal's input can not be closed: send Ctrl+D (0x04)")
+        if process.input:
+            process.input.close()
+        return {}
 
     def _find_running(self, message: Message) -> Process:
         process = self._find(message)
@@ -151,8 +155,11 @@ def _keepalive_seconds(request: web.BaseRequest) -> float:
     return max(1.0, float(value)) if value.isdecimal() else DEFAULT_KEEPALIVE_SECONDS
 
 
-def _input(message: Message) -> bytes:
+async def _write(process: Process, message: Message) -> None:
     data = field(message, "input", dict, {})
-    if "stdin" not in data:
-        raise ConnectError("invalid_argument", "the input must be for 'stdin'")
-    return bytes_field(data, "stdin")
+    name = next((name for name in ("stdin", "pty") if name in data), None)
+    if name is None:
+        raise ConnectError("invalid_argument", "the input must be for 'stdin' or 'pty'")
+    if process.input is None or process.has_terminal != (name == "pty"):
+        raise ConnectError("internal", f"process {process.pid} was started without {name}")
+    await process.input.write(bytes_field(data, name))

@@ -6,9 +6,11 @@ may be; each start is then a plain vfork and exec, which takes a thirtieth of a 
 """
 
 import ctypes
+import fcntl
 import os
 import platform
 import subprocess
+import termios
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -36,17 +38,17 @@ class Command:
 
 @dataclass(frozen=True)
 class Standard:
-    """File descriptors for a command's stdin, stdout and stderr: its own, or the daemon's ends of them."""
+    """File descriptors for a command's stdin, stdout and stderr; with `terminal`, all are one terminal."""
 
-    stdin: int | None
+    stdin: int
     stdout: int
     stderr: int
+    terminal: bool = False
 
     def close(self) -> None:
         """Close them all."""
-        for fd in (self.stdin, self.stdout, self.stderr):
-            if fd is not None:
-                os.close(fd)
+        for fd in {self.stdin, self.stdout, self.stderr}:
+            os.close(fd)
 
 
 _Request = tuple[Command, Standard, "Future[int]"]
@@ -96,6 +98,7 @@ def _serve(
 
 def _execute(command: Command, standard: Standard) -> int:
     # Without a function to run in between, and without an identity to take, this does not fork but vfork.
+    # A terminal needs one: only the leader of the new session can take it.
     process = subprocess.Popen(
         command.argv,
         env=command.env,
@@ -104,10 +107,15 @@ def _execute(command: Command, standard: Standard) -> int:
         stdout=standard.stdout,
         stderr=standard.stderr,
         start_new_session=True,
+        preexec_fn=_take_terminal if standard.terminal else None,  # noqa: PLW1509 - one call into the kernel
     )
     # Pid 1 reaps all its children itself; without a return code Popen would try to, later.
     process.returncode = 0
     return process.pid
+
+
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _become(account: Account) -> None:

@@ -22,6 +22,7 @@ _INERT = MS_NOSUID | MS_NODEV | MS_NOEXEC
 _MOVED = ("proc", "dev", "sys", "run")
 _TTY_GROUP = 5
 _SHM_MB = 512
+_MAX_TERMINALS = 256  # All sandboxes and the host share the kernel's few thousand.
 _MAX_FILES = 16_384  # In each file system in memory, where every file costs the kernel a kilobyte.
 
 # What runtimes for containers hide by custom, and what tells of the host's disks and boot.
@@ -114,7 +115,7 @@ def _stage_dev(root: int) -> None:
         Path("dev", name).symlink_to(target)
     for name in ("pts", "shm"):
         Path("dev", name).mkdir()
-    options = f"newinstance,ptmxmode=0666,mode=0620,gid={root + _TTY_GROUP}"
+    options = f"newinstance,ptmxmode=0666,mode=0620,gid={root + _TTY_GROUP},max={_MAX_TERMINALS}"
     syscalls.mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, options)
     options = _owned(root, f"size={_SHM_MB}m,nr_inodes={_MAX_FILES},mode=1777")
     syscalls.mount("shm", "dev/shm", "tmpfs", _INERT, options)
