@@ -168,6 +168,9 @@ class ScriptedRunner:
     waits: Callable[[], Awaitable[object]] | None = None
     builds: list[dict[str, Any]] = field(default_factory=list)
     """Environments of build commands, with their job as `job`."""
+    build_waits: Callable[[], Awaitable[object]] | None = None
+    build_output: dict[str, list[str]] = field(default_factory=dict)
+    """What a step's command prints."""
     build_failures: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Frames that end a build at a step."""
     environments: list[dict[str, str]] = field(default_factory=list)
@@ -176,6 +179,8 @@ class ScriptedRunner:
         self, _service: FakeSandboxes, _sandbox_id: str, environment: dict[str, str]
     ) -> AsyncIterator[dict[str, Any]]:
         if "steps" in json.loads(environment["CASTARI_JOB"]):
+            if self.build_waits:
+                await self.build_waits()
             for frame in self._build(environment):
                 yield frame
             return
@@ -195,6 +200,7 @@ class ScriptedRunner:
         frames: list[dict[str, Any]] = []
         for step in job["steps"]:
             frames.append({"castari": "step_started", "step": step})
+            frames += [{"castari": "output", "text": text} for text in self.build_output.get(step, [])]
             if step in self.build_failures:
                 return [*frames, {"castari": "failed", "step": step, **self.build_failures[step]}]
             frames.append({"castari": "step_done", "step": step, "seconds": 0.1, "note": "done"})

@@ -23,6 +23,8 @@ def deploys_of(body: str) -> list[DeployBundle]:
     found = json.loads(body)
     if "bundle_key" in found:
         return [DeployBundle.model_validate(found)]
+    if "Records" not in found and found.get("Event") != "s3:TestEvent":
+        raise ValueError("neither a deploy nor an event of S3")
     stored = zip(found.get("Records", []), stored_keys(found), strict=True)
     return [wish for record, key in stored if (wish := _deploy_of(record, key))]
 

@@ -90,7 +90,7 @@ def test_a_deploy_stores_the_bundle_and_waits_for_what_becomes_of_it(
     agent = bootstrap.agents().get(account.user_id, "hello")
     assert agent.status == "deploying"
     assert agent.bundle_key is not None
-    assert bootstrap.bundle_bucket().size_bytes(agent.bundle_key) > 100
+    assert bootstrap.bundle_bucket().about(agent.bundle_key).size_bytes > 100
 
 
 def test_a_large_bundle_is_stored_by_presigned_url(cast: Cast, account: Account, folder: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_large_bundle_is_stored_by_presigned_url(cast: Cast, account: Account,
     assert "not active after 1 s" in done.stderr, done.stderr
     keys = list(bootstrap.bundle_bucket().keys(f"bundles/{account.user_id}/hello/"))
     assert len(keys) == 1
-    assert bootstrap.bundle_bucket().size_bytes(keys[0]) > 4 * 1024 * 1024
+    assert bootstrap.bundle_bucket().about(keys[0]).size_bytes > 4 * 1024 * 1024
 
 
 def test_a_key_is_created_used_and_revoked(cast: Cast) -> None:
