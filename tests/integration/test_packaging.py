@@ -14,10 +14,14 @@ from local.places import REPOSITORY, Places
 
 _FUNCTIONS = sorted(path.parent.name for path in (REPOSITORY / "functions").glob("*/app.py"))
 _IMPORT = """
-import sys
+import importlib, pkgutil, sys
 sys.path[:0] = sys.argv[1:]
 import app
 assert callable(app.handler)
+# Also what functions import late.
+import castari
+for module in pkgutil.walk_packages(castari.__path__, "castari."):
+    importlib.import_module(module.name)
 foreign = [
     module.__file__ for module in list(sys.modules.values())
     if getattr(module, "__file__", None) and "site-packages" in module.__file__
