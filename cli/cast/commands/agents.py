@@ -20,9 +20,14 @@ _Turns = Annotated[int | None, typer.Option("--max-turns", min=1, help="How many
 _Timeout = Annotated[
     int | None, typer.Option("--timeout", min=1, metavar="SECONDS", help="Its time for an answer.")
 ]
+_GitUrl = Annotated[
+    str | None, typer.Option("--git-url", metavar="URL", help="Where deploys clone it from, by https.")
+]
+_GitBranch = Annotated[str | None, typer.Option("--git-branch", help="Instead of the repository's default.")]
 _SHOWN = (
-    "name", "slug", "status", "status_message", "description", "id", "source_type", "active_version",
-    "source_hash",    "default_model", "max_turns", "timeout_seconds", "created_at", "updated_at",
+    "name", "slug", "status", "status_message", "description", "id", "source_type", "git_repo_url",
+    "git_branch", "active_version", "source_hash", "default_model", "max_turns", "timeout_seconds",
+    "created_at", "updated_at",
 )  # fmt: skip
 
 
@@ -58,10 +63,16 @@ def create_agent(
     model: _Model = None,
     max_turns: _Turns = None,
     timeout: _Timeout = None,
+    git_url: _GitUrl = None,
+    git_branch: _GitBranch = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create an agent without code; `cast deploy` creates one by itself."""
-    body: Json = {"name": name, "slug": slug} | _changes(description, model, max_turns, timeout)
+    """Create an agent without code; `cast deploy` creates one by itself.
+
+    With --git-url, deploys take what the repository holds; a private one needs the secret GIT_TOKEN.
+    """
+    body: Json = {"name": name, "slug": slug, "source_type": "git" if git_url else None}
+    body |= _changes(description, model, max_turns, timeout) | _source(git_url, git_branch)
     with Api(configuration.connection()) as api:
         agent = api.post("/agents", {key: value for key, value in body.items() if value is not None})
     _show(agent, as_json=as_json)
@@ -76,10 +87,13 @@ def update_agent(
     model: _Model = None,
     max_turns: _Turns = None,
     timeout: _Timeout = None,
+    git_url: _GitUrl = None,
+    git_branch: _GitBranch = None,
     as_json: AsJson = False,
 ) -> None:
     """Change what is given."""
     body: Json = ({"name": name} if name else {}) | _changes(description, model, max_turns, timeout)
+    body |= _source(git_url, git_branch)
     if not body:
         raise UsageMistake("nothing to change", "`cast agents update --help` lists what can be")
     with Api(configuration.connection()) as api:
@@ -108,6 +122,11 @@ def stop(slug: Slug) -> None:
 def _changes(description: str | None, model: str | None, max_turns: int | None, timeout: int | None) -> Json:
     given: Json = {"description": description, "default_model": model}
     given |= {"max_turns": max_turns, "timeout_seconds": timeout}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _source(git_url: str | None, git_branch: str | None) -> Json:
+    given = {"git_repo_url": git_url, "git_branch": git_branch}
     return {key: value for key, value in given.items() if value is not None}
 
 

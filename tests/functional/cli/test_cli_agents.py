@@ -93,3 +93,12 @@ def test_an_unknown_agent_is_named_so_by_every_command(cast: Cast, arguments: tu
     assert result.exit_code == 1
     assert "error: Agent not found" in result.stderr
     assert "cast agents list" in result.stderr
+
+
+def test_create_with_a_repository_makes_an_agent_from_git(cast: Cast, platform: FakePlatform) -> None:
+    platform.on("POST", "/agents", Reply(201, agent()))
+    url = "https://git.example/agent.git"
+    assert cast("agents", "create", "Mine", "--git-url", url, "--git-branch", "next").exit_code == 0
+    (asked,) = platform.requests("POST", "/agents")
+    expected = {"name": "Mine", "source_type": "git", "git_repo_url": url, "git_branch": "next"}
+    assert asked.json() == expected
