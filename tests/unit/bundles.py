@@ -14,7 +14,11 @@ FILES = {"castari.json": json.dumps(MANIFEST), "src/index.ts": "console.log('hi'
 def tar_gz(files: Mapping[str, str | bytes] = FILES, *extra: tarfile.TarInfo) -> bytes:
     """Return a tar.gz of files, then entries of any kind."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
+    # Without the time: what is packed twice is the same bundle.
+    with (
+        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
         for name, text in files.items():
             content = text.encode() if isinstance(text, str) else text
             entry = tarfile.TarInfo(name)
