@@ -99,6 +99,5 @@ def test_create_with_a_repository_makes_an_agent_from_git(cast: Cast, platform: 
     platform.on("POST", "/agents", Reply(201, agent()))
     url = "https://git.example/agent.git"
     assert cast("agents", "create", "Mine", "--git-url", url, "--git-branch", "next").exit_code == 0
-    (asked,) = platform.requests("POST", "/agents")
     expected = {"name": "Mine", "source_type": "git", "git_repo_url": url, "git_branch": "next"}
-    assert asked.json() == expected
+    assert platform.asked[-1].json == expected
