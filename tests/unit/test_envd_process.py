@@ -181,7 +181,7 @@ async def test_an_end_wakes_a_writer_that_waits(starter: Starter) -> None:
         ({"process": {"cmd": "a", "args": "b"}}, "'args' must be of type list"),
         ({"process": {"cmd": "a", "envs": {"A=B": "c"}}}, "'A=B' is no name"),
         ({"process": {"cmd": "a"}, "stdin": 1}, "'stdin' must be of type bool"),
-        ({"process": {"cmd": "a"}, "pty": {}}, "pseudo-terminals"),
+        ({"process": {"cmd": "a"}, "pty": {"size": {"rows": -1}}}, "0 to 65535 rows"),
     ],
 )
 def test_a_malformed_start_is_refused(message: dict[str, Any], complaint: str) -> None:

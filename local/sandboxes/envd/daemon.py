@@ -20,6 +20,7 @@ from local.sandboxes.envd.files import handle_files
 from local.sandboxes.envd.guest import DEFAULT_ENVIRONMENT, Guest
 from local.sandboxes.envd.process_service import ProcessService
 from local.sandboxes.envd.reaper import Reaper
+from local.sandboxes.envd.watch_service import WatchService
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Unary = Callable[[Message], Awaitable[Message]]
@@ -85,6 +86,7 @@ def _server(guest: Guest, reaper: Reaper) -> web.Server:
 
 
 def _routes(guest: Guest, processes: ProcessService) -> dict[tuple[str, str], Handler]:
+    watches = WatchService(guest)
     unary: dict[str, Unary] = {
         "List": processes.list,
         "SendInput": processes.send_input,
@@ -103,6 +105,9 @@ def _routes(guest: Guest, processes: ProcessService) -> dict[tuple[str, str], Ha
         "MakeDir": filesystem.make_dir,
         "Move": filesystem.move,
         "Remove": filesystem.remove,
+        "CreateWatcher": watches.create,
+        "GetWatcherEvents": watches.events,
+        "RemoveWatcher": watches.remove,
     }
     return {
         ("GET", "/health"): _health,
@@ -110,6 +115,7 @@ def _routes(guest: Guest, processes: ProcessService) -> dict[tuple[str, str], Ha
         ("POST", "/init"): partial(_init, guest),
         ("GET", "/files"): partial(handle_files, guest),
         ("POST", "/files"): partial(handle_files, guest),
+        ("POST", "/filesystem.Filesystem/WatchDir"): partial(_stream, watches.watch_dir),
         **{("POST", f"/process.Process/{name}"): partial(_unary, call) for name, call in unary.items()},
         **{("POST", f"/process.Process/{name}"): partial(_stream, call) for name, call in streams.items()},
         **{

@@ -140,7 +140,7 @@ class ProcessService:
 
 async def _follow(process: Process, listener: Subscription, request: web.BaseRequest) -> Frames:
     try:
-        async for each in listener.frames(_keepalive_seconds(request)):
+        async for each in listener.frames(keepalive_seconds(request)):
             yield each
     finally:
         process.unsubscribe(listener)
@@ -150,7 +150,8 @@ async def _once(message: bytes) -> Frames:
     yield message
 
 
-def _keepalive_seconds(request: web.BaseRequest) -> float:
+def keepalive_seconds(request: web.BaseRequest) -> float:
+    """How long a stream may be silent, as its client wishes."""
     value = request.headers.get("Keepalive-Ping-Interval", "")
     return max(1.0, float(value)) if value.isdecimal() else DEFAULT_KEEPALIVE_SECONDS
 

@@ -1,4 +1,4 @@
-"""One listener of a process: a short queue of events, so that a slow reader slows the process down."""
+"""One listener of a process or a watch: a short queue of events, so that a slow reader slows it down."""
 
 import asyncio
 from collections import deque
@@ -16,7 +16,8 @@ KEEPALIVE = frame(b'{"event":{"keepalive":{}}}')
 class Subscription:
     """Events on their way to one stream. Ends after `finish`, or with the error given to it."""
 
-    def __init__(self, on_room: Callable[[], None]) -> None:
+    def __init__(self, on_room: Callable[[], None], keepalive: bytes = KEEPALIVE) -> None:
+        self._keepalive = keepalive
         self._events: deque[bytes] = deque()
         self._on_room = on_room
         self._wake: asyncio.Future[None] | None = None
@@ -52,7 +53,7 @@ class Subscription:
             if self._finished:
                 break
             if not await self._event_within(keepalive_seconds):
-                yield KEEPALIVE
+                yield self._keepalive
         if self._error:
             raise self._error
 
