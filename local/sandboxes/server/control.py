@@ -10,7 +10,7 @@ from local.sandboxes.server.lifecycle import Lifecycle
 from local.sandboxes.server.metrics import measure
 from local.sandboxes.server.registry import Listing
 from local.sandboxes.server.sandbox import Sandbox
-from local.sandboxes.server.schemas import NewSandbox, Timeout, read_body
+from local.sandboxes.server.schemas import Fork, NewSandbox, Timeout, read_body
 
 MAX_KEY = 255
 
@@ -39,6 +39,7 @@ class SandboxRoutes:
             web.post("/sandboxes/{id}/timeout", self.set_timeout),
             web.post("/sandboxes/{id}/pause", self.pause),
             web.post("/sandboxes/{id}/resume", self.resume),
+            web.post("/sandboxes/{id}/fork", self.fork),
             web.get("/sandboxes/{id}/metrics", self.metrics),
         ]
 
@@ -99,6 +100,18 @@ class SandboxRoutes:
             raise ApiError(409, f"sandbox {sandbox.sandbox_id} is already running")
         await self._lifecycle.resume(sandbox, seconds)
         return web.json_response(sandbox.created_json(), status=201)
+
+    async def fork(self, request: web.Request) -> web.Response:
+        """Copy a sandbox; each copy succeeds or fails by itself."""
+        wish = await read_body(request, Fork)
+        made = await self._lifecycle.fork(self._running(request), wish.timeout, wish.count)
+        results = [
+            {"error": {"code": each.status, "message": each.message}}
+            if isinstance(each, ApiError)
+            else {"sandbox": each.created_json()}
+            for each in made
+        ]
+        return web.json_response(results, status=201)
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Tell what a sandbox uses now."""

@@ -1,7 +1,9 @@
 """Snapshots of sandboxes, and which layers of the engine are still needed."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from local.sandboxes.engine import BASE_LAYER, Engine, EngineError
 from local.sandboxes.server import log
@@ -45,6 +47,19 @@ class Layers:
             self._being_made.discard(layer)
         log.event("snapshot_created", snapshot_id=layer, sandbox_id=sandbox.sandbox_id)
         return made
+
+    @asynccontextmanager
+    async def fork_of(self, sandbox: Sandbox) -> AsyncIterator[Template]:
+        """What copies of a sandbox start from; kept after the block only under those that were made."""
+        layer = new_id("s")
+        self._being_made.add(layer)
+        try:
+            await sandbox.guest.snapshot(layer)
+            yield replace(sandbox.template, layers=(layer, *sandbox.guest.spec.layers))
+        except EngineError as error:
+            raise ApiError(503, f"the sandbox could not be copied: {error}") from error
+        finally:
+            self._being_made.discard(layer)
 
     def delete(self, name: str) -> None:
         """Forget a snapshot. Raises `ApiError` if there is none."""

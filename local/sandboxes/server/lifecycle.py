@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from local.sandboxes.server.sandbox import Sandbox
 from local.sandboxes.server.schemas import NewSandbox
 from local.sandboxes.server.settings import Settings
 from local.sandboxes.server.snapshots import Snapshot
+from local.sandboxes.server.templates import Template
 from local.sandboxes.server.upstream import Upstream
 
 
@@ -34,7 +35,21 @@ class Lifecycle:
         """Make a sandbox. Raises `ApiError`: unknown template, bad timeout, too many sandboxes."""
         request.check_supported()
         template = self._layers.find_template(request.template_id)
-        seconds = self._seconds(request.timeout)
+        return await self._create(request, template, request.timeout)
+
+    async def fork(self, sandbox: Sandbox, seconds: int, count: int) -> list[Sandbox | ApiError]:
+        """Make copies of a sandbox's filesystem that live that long: each a sandbox, or why it is none."""
+        self._seconds(seconds)
+        try:
+            async with self._changing(sandbox), self._layers.fork_of(sandbox) as template:
+                copies = [self._create(sandbox.request, template, seconds) for _ in range(count)]
+                made = await asyncio.gather(*map(_or_error, copies))
+        finally:
+            self._run(self._layers.collect(self.registry))
+        return made
+
+    async def _create(self, request: NewSandbox, template: Template, wish: int | None) -> Sandbox:
+        seconds = self._seconds(wish)
         self._check_room()
         began = time.monotonic()
         self._being_made += 1
@@ -176,3 +191,10 @@ class Lifecycle:
         # To lose a race against another end is no failure.
         if error and not isinstance(error, ApiError):
             log.failure("background_task_failed", error)
+
+
+async def _or_error(work: Awaitable[Sandbox]) -> Sandbox | ApiError:
+    try:
+        return await work
+    except ApiError as error:
+        return error

@@ -82,6 +82,13 @@ class Timeout(Body):
     timeout: Seconds | None = None
 
 
+class Fork(Body):
+    """The wish for copies of a sandbox, and their time to live in seconds."""
+
+    timeout: Seconds = 15
+    count: int = Field(default=1, ge=1, le=20)
+
+
 class NewSnapshot(Body):
     """The wish for a snapshot, and its name."""
 
