@@ -20,7 +20,7 @@ def _manifest(**changes: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        (b"this is no archive", "archive"),
+        (b"this is no archive", "neither a tar.gz nor a zip"),
         (bundle(ECHO)[:-40], "ends in the middle"),
         (bundle({**ECHO, "castari.json": "{ nope"}), "castari.json"),
         (bundle({**ECHO, **_manifest(entrypoint="src/missing.ts")}), "entrypoint"),
