@@ -6,22 +6,19 @@ sandbox as a status alone, because the local AWS explains its own with more than
 
 import argparse
 import asyncio
-import collections
-import contextlib
 import signal
 import sys
-from collections.abc import Iterator
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector, web
 from yarl import URL
 
+from local.relay_door import CountedProtocol, Door, allow_many_connections
 from local.relay_rules import Refused, Rules
 
 _CHUNK_BYTES = 64 * 1024
 _REQUEST_SECONDS = 300.0
 _IDLE_SECONDS = 15.0
-_PER_SANDBOX = 16
-"""Requests at a time from one address, so that no sandbox takes the road from the others."""
+_LAST_SECONDS = 1.0
 _ANSWERED_HEADERS = frozenset(
     {"accept-ranges", "content-length", "content-range", "content-type", "etag", "last-modified"}
 )
@@ -37,34 +34,20 @@ class Relay:
         self._rules = rules
         self._upstream = upstream
         self._session = session
-        self._open: collections.Counter[str] = collections.Counter()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request of a sandbox."""
         try:
-            with self._counted(request.remote or ""):
-                headers = [
-                    (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers
-                ]
-                admitted = self._rules.admit(request.method, request.raw_path, headers)
-                async with asyncio.timeout(_REQUEST_SECONDS):
-                    return await self._pass_on(request, admitted)
+            headers = [
+                (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers
+            ]
+            admitted = self._rules.admit(request.method, request.raw_path, headers)
+            async with asyncio.timeout(_REQUEST_SECONDS):
+                return await self._pass_on(request, admitted)
         except Refused as refusal:
             return _empty(refusal.status)
         except (ClientError, TimeoutError):
             return _empty(502)
-
-    @contextlib.contextmanager
-    def _counted(self, address: str) -> Iterator[None]:
-        if self._open[address] >= _PER_SANDBOX:
-            raise Refused(429, "too many at a time")
-        self._open[address] += 1
-        try:
-            yield
-        finally:
-            self._open[address] -= 1
-            if not self._open[address]:
-                del self._open[address]
 
     async def _pass_on(self, request: web.BaseRequest, headers: dict[str, str]) -> web.StreamResponse:
         url = URL(self._upstream + request.raw_path, encoded=True)
@@ -86,9 +69,14 @@ async def _stream(request: web.BaseRequest, answer: ClientResponse) -> web.Strea
     headers = {name: value for name, value in answer.headers.items() if name.lower() in _ANSWERED_HEADERS}
     response = web.StreamResponse(status=answer.status, headers=headers)
     await response.prepare(request)
-    async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
-        await response.write(chunk)
-    await response.write_eof()
+    try:
+        async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
+            await response.write(chunk)
+        await response.write_eof()
+    except (ClientError, TimeoutError):
+        # The headers are out: only a broken connection tells that the rest is missing.
+        if request.transport:
+            request.transport.abort()
     return response
 
 
@@ -110,13 +98,14 @@ async def serve(options: argparse.Namespace) -> None:
     ) as session:
         relay = Relay(rules, options.upstream, session)
         # No routes: whatever arrives, in whichever form, is for the rules to judge.
-        runner = web.ServerRunner(web.Server(relay.handle, access_log=None, keepalive_timeout=_IDLE_SECONDS))
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, options.address, options.port).start()
+        server = web.Server(relay.handle, access_log=None, keepalive_timeout=_IDLE_SECONDS)
+        door = Door()
+        listening = await asyncio.get_running_loop().create_server(
+            lambda: CountedProtocol(server(), door), options.address, options.port
+        )
+        async with listening:
             await stop.wait()
-        finally:
-            await runner.cleanup()
+        await server.shutdown(_LAST_SECONDS)
 
 
 def main() -> int:
@@ -128,6 +117,7 @@ def main() -> int:
     parser.add_argument(
         "--bucket", action="append", required=True, help="a bucket whose objects may be reached"
     )
+    allow_many_connections()
     asyncio.run(serve(parser.parse_args()))
     return 0
 

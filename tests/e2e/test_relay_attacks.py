@@ -1,10 +1,13 @@
 """What somebody inside a sandbox may try through the relay, against a local AWS that checks signatures."""
 
+import contextlib
 import dataclasses
 import hashlib
 import http.client
 import io
 import json
+import socket
+import time
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +24,7 @@ from local import identity, ministack, relay_process, tear_down
 from local.deployment import client
 from local.identity import ACCOUNT, REGION, Identity
 from local.places import Places
+from local.relay_door import MOST_PER_ADDRESS
 
 _ROLE = "runner"
 _FUNCTION = "start"
@@ -53,11 +57,19 @@ class Target:
         return str(request.url).removeprefix(f"http://{host}")
 
     def send(
-        self, method: str, target: str, *, headers: dict[str, str] | None = None, body: bytes | None = None
+        self,
+        method: str,
+        target: str,
+        *,
+        headers: dict[str, str] | None = None,
+        body: bytes | None = None,
+        source: str = "127.0.0.1",
     ) -> tuple[int, bytes]:
         """Send a request target as it is, through the relay; return the status and the body."""
         address = urlsplit(self.stack.relay_url)
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
+        connection = http.client.HTTPConnection(
+            address.hostname or "", address.port, timeout=10, source_address=(source, 0)
+        )
         try:
             connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
             for name, value in ({"Host": address.netloc} | (headers or {})).items():
@@ -352,6 +364,26 @@ def test_a_copy_from_another_bucket_is_not_made(target: Target) -> None:
 def test_a_body_without_a_length_is_refused(target: Target) -> None:
     chunked = {"Transfer-Encoding": "chunked"}
     assert _is_refused(target.send("PUT", target.presign("PUT", key="chunked"), headers=chunked))
+
+
+def test_a_sandbox_that_holds_connections_open_keeps_only_itself_out(target: Target) -> None:
+    address = urlsplit(target.stack.relay_url)
+    with contextlib.ExitStack() as stack:
+        for _ in range(10 * MOST_PER_ADDRESS):
+            stack.enter_context(socket.create_connection(("127.0.0.1", address.port or 0), timeout=10))
+        with pytest.raises((ConnectionError, http.client.HTTPException)):
+            target.send("GET", target.presign())
+        # All of 127.0.0.0/8 is this host: another end stands for another sandbox.
+        assert target.send("GET", target.presign(), source="127.0.0.2") == (200, _SECRET_TEXT)
+    assert _answers_again(target)
+
+
+def _answers_again(target: Target) -> bool:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with contextlib.suppress(ConnectionError, http.client.HTTPException):
+            return target.send("GET", target.presign()) == (200, _SECRET_TEXT)
+    return False
 
 
 def test_an_error_of_s3_arrives_without_its_text(target: Target) -> None:
