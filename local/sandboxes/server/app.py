@@ -36,7 +36,7 @@ def make_app(lifecycle: Lifecycle, layers: Layers, api_key: str) -> web.Applicat
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if is_for_envd(request):
-            return await forward(lifecycle.registry, request)
+            return await forward(lifecycle.registry, lifecycle.wake, request)
         if request.path not in _OPEN_PATHS and not same(request.headers.get("X-API-KEY"), api_key):
             raise ApiError(
                 401, "the X-API-KEY header is missing or wrong: set E2B_API_KEY to this server's key"

@@ -129,6 +129,10 @@ class Lifecycle:
         self.set_timeout(sandbox, seconds)
         log.event("sandbox_resumed", sandbox_id=sandbox.sandbox_id)
 
+    async def wake(self, sandbox: Sandbox) -> None:
+        """Resume a sandbox that somebody uses, for as long as it was made to live."""
+        await self.resume(sandbox, sandbox.request.timeout)
+
     async def snapshot(self, sandbox: Sandbox, name: str | None) -> Snapshot:
         """Keep a sandbox's filesystem under an id, and a name if there is one. Raises `ApiError`."""
         async with self._changing(sandbox):

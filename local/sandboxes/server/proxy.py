@@ -2,14 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 
 from local.sandboxes.server.access import same, signature_fits
-from local.sandboxes.server.errors import ApiError, UnreachableError
+from local.sandboxes.server.errors import ApiError, SandboxMissingError, UnreachableError
 from local.sandboxes.server.registry import Registry
 from local.sandboxes.server.sandbox import Sandbox
 from local.sandboxes.server.upstream import Body, Upstream
@@ -39,15 +39,25 @@ _NOT_FORWARDED = {
 }
 _SMALL_BODY_BYTES = 64 * 1024
 
+Wake = Callable[[Sandbox], Awaitable[None]]
+
 
 def is_for_envd(request: web.BaseRequest) -> bool:
     """Whether the request is for a sandbox's daemon rather than for the control plane."""
     return ID_HEADER in request.headers or (request.path == "/files" and "signature" in request.query)
 
 
-async def forward(registry: Registry, request: web.BaseRequest) -> web.StreamResponse:
-    """Pass a request on to its sandbox. Raises `ApiError` if it may not, or the sandbox is gone."""
+async def forward(registry: Registry, wake: Wake, request: web.BaseRequest) -> web.StreamResponse:
+    """Pass a request on to its sandbox, which `wake` resumes if it is paused and wants that.
+
+    Raises `ApiError` if it may not, or the sandbox is gone.
+    """
     sandbox = _find_sandbox(registry, request)
+    if sandbox.state == "paused":
+        try:
+            await asyncio.shield(asyncio.ensure_future(wake(sandbox)))
+        except SandboxMissingError:  # It ended meanwhile.
+            raise UnreachableError.gone(sandbox.sandbox_id) from None
     upstream = sandbox.upstream
     try:
         with upstream.in_use():
@@ -78,13 +88,19 @@ def _find_sandbox(registry: Registry, request: web.BaseRequest) -> Sandbox:
     if request.headers.get(PORT_HEADER, ENVD_PORT) != ENVD_PORT:
         raise UnreachableError.closed(sandbox_id)
     sandbox = registry.find(sandbox_id)
-    if sandbox is None or sandbox.state != "running":
+    if sandbox is None or not _serves(sandbox, request):
         raise UnreachableError.gone(sandbox_id)
     if not _OPEN_ROUTES.fullmatch(f"{request.method} {request.rel_url.raw_path}"):
         raise ApiError(404, f"there is no {request.method} {request.path}")
     if not _may(request, sandbox):
         raise ApiError(401, "the X-Access-Token header, or the URL's signature, is missing or wrong")
     return sandbox
+
+
+def _serves(sandbox: Sandbox, request: web.BaseRequest) -> bool:
+    # To ask whether a sandbox runs, which needs no token, must not make it run.
+    wakes = sandbox.request.auto_resume.enabled and request.path != "/health"
+    return sandbox.state == "running" or wakes
 
 
 def _may(request: web.BaseRequest, sandbox: Sandbox) -> bool:
@@ -97,7 +113,7 @@ def _signed_for(registry: Registry, request: web.BaseRequest) -> Sandbox:
     # Signed URLs name no sandbox: only the token that signed them tells which one is meant.
     if request.method in ("GET", "POST"):
         for sandbox in registry:
-            if sandbox.state == "running" and signature_fits(request.query, request.method, sandbox.token):
+            if _serves(sandbox, request) and signature_fits(request.query, request.method, sandbox.token):
                 return sandbox
     raise ApiError(401, "the URL's signature is wrong or over, or its sandbox is gone")
 
