@@ -91,6 +91,14 @@ class Step:
             note(f"  {text}")
         self._said = text
 
+    def line(self, text: str) -> None:
+        """Leave a line about a part of the step."""
+        if self._spinner is not None:
+            self._spinner.stop()
+        note(text)
+        if self._spinner is not None:
+            self._spinner.start()
+
     def end(self) -> None:
         """Leave one line with the outcome and the time."""
         if self._spinner is not None:

@@ -7,7 +7,18 @@ import typer
 from typer.core import TyperGroup
 
 from cast import console
-from cast.commands import account, agents, api_keys, deploy, init, invocations, invoke, secrets, usage
+from cast.commands import (
+    account,
+    agents,
+    api_keys,
+    deploy,
+    init,
+    invocations,
+    invoke,
+    secrets,
+    usage,
+    versions,
+)
 from cast.errors import CastError
 
 
@@ -58,6 +69,8 @@ app.command("deploy")(deploy.deploy)
 app.command("invoke")(invoke.invoke)
 app.command("stop")(agents.stop)
 app.add_typer(agents.app, name="agents")
+app.add_typer(versions.app, name="versions")
+app.command("rollback")(versions.rollback)
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(invocations.app, name="invocations")
 app.command("usage")(usage.usage)

@@ -1,11 +1,10 @@
 """Hands a bundle to the platform and follows the deploy that it starts."""
 
-from collections.abc import Callable
-
 import httpx
 
 from cast import waiting
 from cast.api import Api, is_loopback, unreachable
+from cast.builds import Build
 from cast.bundle import Bundle
 from cast.errors import CastError, Json
 
@@ -49,22 +48,15 @@ def _put(api: Api, path: str, bundle: Bundle) -> str:
     return bundle.source_hash
 
 
-def active_agent(
-    api: Api,
-    path: str,
-    before: Json,
-    expected_hash: str,
-    *,
-    patience_seconds: float,
-    progress: Callable[[str], None],
-) -> Json:
+def active_agent(build: Build, before: Json, *, patience_seconds: float) -> Json:
     """Return the agent once it is active with the bundle. Raises `CastError` with the platform's reason."""
     seen = False
-    for agent in waiting.answers(lambda: api.get(path), patience_seconds=patience_seconds):
+    for agent in waiting.answers(build.agent, patience_seconds=patience_seconds):
         if agent["status"] == "deploying":
             seen = True
-            progress(agent.get("status_message") or "building")
-        elif agent["status"] == "active" and agent["source_hash"] == expected_hash:
+            if agent.get("status_message"):
+                build.told.progress(agent["status_message"])
+        elif agent["status"] == "active" and agent["source_hash"] == build.source_hash:
             return agent
         elif seen or (agent["status"] in _SETTLED and agent["updated_at"] != before["updated_at"]):
             raise _failure(agent)

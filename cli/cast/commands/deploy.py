@@ -8,7 +8,9 @@ import typer
 
 from cast import configuration, console, uploads
 from cast.api import Api, agent_path
+from cast.builds import Build, Told, newest_version, summary
 from cast.bundle import Bundle, pack
+from cast.console import Step
 from cast.errors import ApiError, CastError, Json
 from cast.manifest import FILE_NAME, Manifest, read_manifest
 from cast.options import AsJson
@@ -40,12 +42,16 @@ def deploy(
     with tempfile.TemporaryDirectory(prefix="cast-") as scratch, Api(connection) as api:
         bundle = _pack(folder, manifest, Path(scratch) / "bundle.tar.gz")
         before = _agent(api, path, slug, manifest)
-        expected_hash = _upload(api, path, bundle)
-        agent = _wait(api, path, before, expected_hash, timeout)
+        newest = newest_version(api, path)
+        source_hash = _upload(api, path, bundle)
+        with console.step("building") as step:
+            told = Told(step.line, step.progress)
+            build = Build(api, path, source_hash, newest["id"] if newest else None, told)
+            agent = _wait(build, before, timeout, step)
     if as_json:
         console.result_json(agent)
     else:
-        console.result(f"{slug} is active: version {agent['active_version']}, {expected_hash[:12]}")
+        console.result(f"{slug} is active: version {agent['active_version']}, {source_hash[:12]}")
         console.note(f"try it: cast invoke {slug} 'Hello'")
 
 
@@ -113,14 +119,14 @@ def _upload(api: Api, path: str, bundle: Bundle) -> str:
         return source_hash
 
 
-def _wait(api: Api, path: str, before: Json, expected_hash: str, timeout: float) -> Json:
-    with console.step("building") as step:
-        try:
-            agent = uploads.active_agent(
-                api, path, before, expected_hash, patience_seconds=timeout, progress=step.progress
-            )
-        except KeyboardInterrupt:
-            console.note(f"the deploy goes on: `cast agents get {before['slug']}` shows it")
-            raise
-        step.outcome = "built, and switched to it"
-        return agent
+def _wait(build: Build, before: Json, timeout: float, step: Step) -> Json:
+    try:
+        agent = uploads.active_agent(build, before, patience_seconds=timeout)
+        version = build.version()
+    except KeyboardInterrupt:
+        console.note(f"the deploy goes on: `cast agents get {before['slug']}` shows it")
+        raise
+    unchanged = before.get("source_hash") == build.source_hash
+    otherwise = "nothing changed, it serves already" if unchanged else "built, and switched to it"
+    step.outcome = summary(version) if version else otherwise
+    return agent
