@@ -13,11 +13,6 @@ from tests.cloudformation import create_tables
 from tests.ministack import CREDENTIALS, running_ministack
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the attacks last: they use the SDK in another network namespace, where its threads then stay."""
-    items.sort(key=lambda item: "attack" in item.path.parts)
-
-
 @pytest.fixture(scope="session")
 def ministack() -> Iterator[str]:
     """The URL of a ministack that lives as long as this test worker."""
