@@ -63,6 +63,7 @@ class Build:
             self._find()
         if self._version_id is not None and not self._done:
             self._read()
+            return self._agent | {"status_message": None}
         return self._agent
 
     def version(self) -> Json | None:

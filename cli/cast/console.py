@@ -91,6 +91,11 @@ class Step:
             note(f"  {text}")
         self._said = text
 
+    def status(self, text: str) -> None:
+        """Show what a part of the step is at, where something can be shown that does not stay."""
+        if self._spinner is not None:
+            self._spinner.update(printable(text))
+
     def line(self, text: str) -> None:
         """Leave a line about a part of the step."""
         if self._spinner is not None:

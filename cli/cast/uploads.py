@@ -1,5 +1,7 @@
 """Hands a bundle to the platform and follows the deploy that it starts."""
 
+from collections.abc import Callable
+
 import httpx
 
 from cast import waiting
@@ -48,14 +50,16 @@ def _put(api: Api, path: str, bundle: Bundle) -> str:
     return bundle.source_hash
 
 
-def active_agent(build: Build, before: Json, *, patience_seconds: float) -> Json:
+def active_agent(
+    build: Build, before: Json, *, patience_seconds: float, progress: Callable[[str], None]
+) -> Json:
     """Return the agent once it is active with the bundle. Raises `CastError` with the platform's reason."""
     seen = False
     for agent in waiting.answers(build.agent, patience_seconds=patience_seconds):
         if agent["status"] == "deploying":
             seen = True
             if agent.get("status_message"):
-                build.told.progress(agent["status_message"])
+                progress(agent["status_message"])
         elif agent["status"] == "active" and agent["source_hash"] == build.source_hash:
             return agent
         elif seen or (agent["status"] in _SETTLED and agent["updated_at"] != before["updated_at"]):

@@ -45,7 +45,7 @@ def deploy(
         newest = newest_version(api, path)
         source_hash = _upload(api, path, bundle)
         with console.step("building") as step:
-            told = Told(step.line, step.progress)
+            told = Told(step.line, step.status)
             build = Build(api, path, source_hash, newest["id"] if newest else None, told)
             agent = _wait(build, before, timeout, step)
     if as_json:
@@ -121,7 +121,7 @@ def _upload(api: Api, path: str, bundle: Bundle) -> str:
 
 def _wait(build: Build, before: Json, timeout: float, step: Step) -> Json:
     try:
-        agent = uploads.active_agent(build, before, patience_seconds=timeout)
+        agent = uploads.active_agent(build, before, patience_seconds=timeout, progress=step.progress)
         version = build.version()
     except KeyboardInterrupt:
         console.note(f"the deploy goes on: `cast agents get {before['slug']}` shows it")

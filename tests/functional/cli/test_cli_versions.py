@@ -60,7 +60,6 @@ def test_deploy_shows_each_step_of_the_build_with_its_time_and_the_end_of_its_ou
     assert result.stdout == "hello is active: version 2, feedfeedfeed\n"
     for line in (
         "  version 2 of hello, attempt 1",
-        "  install: added 7 packages",
         "  ✓ install  1.2 s  `npm ci`",
         "    | added 7 packages",
         "✓ version 2: bundle 2 KB, built in 4.2 s, dependencies were cached",
