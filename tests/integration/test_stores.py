@@ -17,9 +17,9 @@ from castari.messages import MAINTENANCE, DeleteAgent, Refill
 pytestmark = pytest.mark.usefixtures("stack")
 
 
-def _put(url: str, content: bytes, content_type: str) -> int:
+def _put(url: str, content: bytes, headers: dict[str, str]) -> int:
     request = urllib.request.Request(  # noqa: S310 - our own loopback
-        url, data=content, method="PUT", headers={"Content-Type": content_type}
+        url, data=content, method="PUT", headers=headers
     )
     with urllib.request.urlopen(request) as answer:  # noqa: S310
         return int(answer.status)
@@ -31,21 +31,24 @@ def test_a_bundle_is_read_as_it_was_stored() -> None:
     bucket.put(key, b"bundle", content_type="application/zip")
     with bucket.open(key) as stream:
         assert stream.read() == b"bundle"
-    assert bucket.size_bytes(key) == len(b"bundle")
+    assert bucket.about(key) == (len(b"bundle"), None)
 
 
 def test_a_missing_bundle_is_not_found() -> None:
     with pytest.raises(NotFound, match="upload it again"):
         bootstrap.bundle_bucket().open("staged/nothing.zip")
     with pytest.raises(NotFound, match="upload it again"):
-        bootstrap.bundle_bucket().size_bytes("staged/nothing.zip")
+        bootstrap.bundle_bucket().about("staged/nothing.zip")
 
 
 def test_presigned_urls_store_and_fetch() -> None:
     bucket, key = bootstrap.bundle_bucket(), bundle_key("user_1", "poet", new_id("up"), "zip", deploy=False)
-    url = bucket.upload_url(key, content_type="application/zip", size_bytes=3, seconds=60)
+    url, headers = bucket.upload_url(
+        key, content_type="application/zip", size_bytes=3, put_by="key_1", seconds=60
+    )
     assert "X-Amz-Signature=" in url
-    assert _put(url, b"zip", "application/zip") == 200
+    assert _put(url, b"zip", headers) == 200
+    assert bucket.about(key) == (3, "key_1")
     with urllib.request.urlopen(bucket.sandbox_get_url(key, seconds=60)) as answer:  # noqa: S310
         assert answer.read() == b"zip"
 

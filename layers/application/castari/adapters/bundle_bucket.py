@@ -26,6 +26,7 @@ class About(NamedTuple):
     size_bytes: int
     put_by: str | None
 
+
 _CHECKOUTS = "git"
 
 
