@@ -46,10 +46,17 @@ class Zygote:
                     ready.unregister(fd)
                     self.jails.remove(fd)
                     os.close(fd)
-                elif pidfd := self._answer():
+                elif pidfd := self._answer_if_there():
                     ready.register(pidfd, select.POLLIN)
                 else:
                     self._kill_all()
+
+    def _answer_if_there(self) -> int | None:
+        """Answer the server; none when it is gone, be it in the middle of its question or of our answer."""
+        try:
+            return self._answer()
+        except ConnectionError:
+            return None
 
     def _answer(self) -> int | None:
         """Fork one jail and return its pidfd; none when the server is gone.
@@ -82,10 +89,12 @@ class Zygote:
         syscalls.unshare(syscalls.CLONE_NEWPID)
         pid = os.fork()
         if pid == 0:
-            control, listener = (socket.socket(fileno=fd) for fd in fds)
-            begin_jail(control, listener)
-            asyncio.run(run_jail(plan, control, listener, self.guest))
-            os._exit(0)
+            try:
+                control, listener = (socket.socket(fileno=fd) for fd in fds)
+                begin_jail(control, listener)
+                asyncio.run(run_jail(plan, control, listener, self.guest))
+            finally:
+                os._exit(0)  # Never back into the zygote's code, whatever went wrong.
         return pid
 
 
