@@ -1,0 +1,1 @@
+"""Bundles by the thousand from a seed: well formed, odd, and hostile."""
