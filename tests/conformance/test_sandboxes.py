@@ -258,11 +258,6 @@ async def test_use_of_a_sandbox_is_measured(sdk: Sdk, sandbox: Any) -> None:
     assert 0 < metrics[0].mem_used < metrics[0].mem_total == 2048 * 1024 * 1024
 
 
-async def test_forking_says_that_it_is_not_supported(sdk: Sdk, sandbox: Any) -> None:
-    with pytest.raises(SandboxException, match="not supported by the local sandbox server"):
-        await sdk(sandbox.fork)
-
-
 async def test_the_number_of_sandboxes_is_limited(sdk: Sdk, tmp_path: Path) -> None:
     with running_server(tmp_path, "--max-sandboxes", "1", engine=ENGINE) as server:
         made = await sdk.create(**server.options)

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import pytest
 
+from castari import bootstrap
 from castari.errors import CastariError
 from castari.messages import StartInvocation
 from castari.models import Agent, Invocation
@@ -124,6 +125,19 @@ def warm(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture(params=[True, False], ids=["runner-lives", "runner-dies"])
 def runner_lives(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
+
+
+@pytest.fixture(autouse=True)
+def empty_tables(stack: dict[str, str]) -> None:
+    """Take away what other tests left open: a sweep would see to that first, and never come to ours."""
+    for table, keys in (
+        ("INVOCATIONS_TABLE", ["invocation_id"]),
+        ("WARM_TABLE", ["version_id", "sandbox_id"]),
+    ):
+        client, name = bootstrap.dynamodb(), stack[table]
+        for page in client.get_paginator("scan").paginate(TableName=name):
+            for row in page["Items"]:
+                client.delete_item(TableName=name, Key={key: row[key] for key in keys})
 
 
 @pytest.mark.parametrize("name", DEEDS)

@@ -1,6 +1,7 @@
 """Reads, writes and removes control groups in either version's file system."""
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from local.sandboxes.engine import EngineError
 
 _FREEZE_SECONDS = 5.0
+_PROCESSES = "cgroup.procs"
 
 
 def wait_until_frozen(done: Callable[[], bool]) -> None:
@@ -22,7 +24,7 @@ def wait_until_frozen(done: Callable[[], bool]) -> None:
 def members_of(directory: Path) -> list[int]:
     """Return the processes of a group and those below."""
     found: list[int] = []
-    for path in directory.rglob("cgroup.procs"):
+    for path in _lists_of(directory):
         with contextlib.suppress(OSError):  # It was removed while we looked.
             found += map(int, path.read_text().split())
     return found
@@ -30,7 +32,7 @@ def members_of(directory: Path) -> list[int]:
 
 def count_of(directory: Path) -> int:
     """Return the number of a group and those below."""
-    return len(list(directory.rglob("cgroup.procs")))
+    return len(_lists_of(directory))
 
 
 def remove_tree(directory: Path) -> None:
@@ -51,3 +53,8 @@ def read_table(path: Path) -> dict[str, int]:
 def write(path: Path, value: str | int) -> None:
     """Write a value to a file of a group."""
     path.write_text(str(value))
+
+
+def _lists_of(directory: Path) -> list[Path]:
+    # Not `rglob`: it fails when a group is removed while it looks, and `walk` passes over that.
+    return [Path(root, _PROCESSES) for root, _, files in os.walk(directory) if _PROCESSES in files]
