@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-import os
+import secrets
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,8 +19,8 @@ from local.sandboxes.namespaces.inventory import Inventory, take_inventory
 from local.sandboxes.namespaces.settings import EngineSettings
 from local.sandboxes.rootfs import CACHE, build
 
-INSTANCE = f"t{os.environ.get('PYTEST_XDIST_WORKER', 'one')}"
-"""One for each test worker: two engines of one name cannot run on a host."""
+INSTANCE = f"t{secrets.token_hex(3)}"
+"""One for each test process: two engines of one name cannot run on a host."""
 
 _FRAME = struct.Struct(">BI")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import secrets
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
@@ -268,13 +269,14 @@ async def test_the_number_of_sandboxes_is_limited(sdk: Sdk, tmp_path: Path) -> N
 
 
 async def test_snapshots_survive_a_crash_of_the_server_and_sandboxes_do_not(sdk: Sdk, tmp_path: Path) -> None:
-    with running_server(tmp_path, engine=ENGINE, instance="crashes") as server:
+    instance = secrets.token_hex(4)
+    with running_server(tmp_path, engine=ENGINE, instance=instance) as server:
         sandbox = await sdk.create(**server.options)
         await sdk(sandbox.files.write, "a", "kept")
         snapshot = await sdk(sandbox.create_snapshot)
         server.process.kill()
         server.process.wait(30)
-    with running_server(tmp_path, engine=ENGINE, instance="crashes") as server:
+    with running_server(tmp_path, engine=ENGINE, instance=instance) as server:
         with pytest.raises(SandboxNotFoundException):
             await sdk(sdk.sandbox_class.connect, sandbox.sandbox_id, **server.options)
         again = await sdk.create(snapshot.snapshot_id, **server.options)
