@@ -76,9 +76,10 @@ def multipart(content: bytes, *, name: str = "file", filename: str = "bundle.tar
 
 @dataclass(frozen=True)
 class Gateway:
-    """Sends requests with one key, or none."""
+    """Sends requests with one key, or none, and with more headers where a test wants them."""
 
     key: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
     def request(self, method: str, path: str, body: object = None, **query: object) -> Reply:
         """Send JSON, or nothing."""
@@ -96,7 +97,7 @@ class Gateway:
     def _event(
         self, method: str, path: str, body: bytes | None, content_type: str, query: dict[str, object]
     ) -> dict[str, Any]:
-        headers = {"host": "api.test"}
+        headers = {"host": "api.test", **self.headers}
         headers |= {"authorization": f"Bearer {self.key}"} if self.key else {}
         headers |= {"content-type": content_type} if body is not None else {}
         text = content_type.startswith(("application/json", "text/"))

@@ -11,6 +11,7 @@ from castari import bootstrap
 from castari.adapters.queues import Queue
 from castari.adapters.sandboxes import Sandboxes
 from castari.adapters.sealing import Sealer
+from castari.adapters.tables.requests import RequestsTable
 from castari.errors import CastariError
 from castari.ids import new_id
 from castari.messages import AgentKey, DeployBundle, Message
@@ -34,6 +35,7 @@ from castari.services.invocations import Invocations
 from castari.services.launches import Launches
 from castari.services.leftovers import Leftovers
 from castari.services.removals import Removals
+from castari.services.requests import Requests
 from castari.services.retention import Retention
 from castari.services.rollbacks import Rollbacks
 from castari.services.starts import Starts
@@ -120,6 +122,10 @@ class Worker:
     def __init__(self, world: World, wrap: Wrap) -> None:
         self.agents = wrap("agents", bootstrap.agents_table())
         self.table = wrap("invocations", bootstrap.invocations_table())
+        requests_table = RequestsTable(
+            bootstrap.dynamodb(), bootstrap.settings().invocations_table, world.clock
+        )
+        self.requests_table = wrap("requests", requests_table)
         self.warm = wrap("warm", bootstrap.warm_table())
         self.versions = wrap("versions", bootstrap.versions_table())
         self.results = wrap("results", bootstrap.result_bucket())
@@ -139,13 +145,16 @@ class Worker:
     def _make_invocation_services(self) -> None:
         clock = self._clock
         environments = Environments(self.secrets, self.results, self._limits, SecretStr("platform-key"))
-        self.invocations = Invocations(self.table, self.results, self.queue, self._limits, clock)
+        self.requests = Requests(self.requests_table, self.table, self.queue)
+        self.invocations = Invocations(
+            self.table, self.results, self.queue, self.requests, self._limits, clock
+        )
         self.finishes = Finishes(self.table, self.results, clock)
         self.launches = Launches(
             self.table, self.warm, self.sandboxes, self.sealer, environments, self.maintenance, clock
         )
         self.attendance = Attendance(self.finishes, self.sandboxes.kill)
-        self.calls = Calls(self.launches, self.attendance, self.finishes)
+        self.calls = Calls(self.launches, self.attendance, self.finishes, self.requests)
         self.starts = Starts(self.agents, self.table, self.launches, self.finishes, self.queue)
         self.completions = Completions(self.table, self.finishes, self.maintenance)
 

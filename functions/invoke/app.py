@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from castari import bootstrap, bootstrap_sandboxes
 from castari.errors import InvalidRequest
 from castari.http.answers import Answer, Event, answer
+from castari.http.idempotency import header_of, request_of
 from castari.http.serving import serve
 from castari.http.validation import parse_json, validation_answer
 from castari.models import ApiKey, Invocation, InvocationStatus
@@ -39,7 +40,11 @@ def _respond(event: Event, key: ApiKey) -> Answer:
         return validation_answer([{**each, "loc": ("body", *each["loc"])} for each in error.errors()])
     agent = bootstrap.agents().get(key.user_id, event["pathParameters"]["slug"])
     draft = bootstrap.invocations().draft(
-        agent, request.prompt, timeout_seconds=request.timeout_seconds, session_id=request.session_id
+        agent,
+        request.prompt,
+        timeout_seconds=request.timeout_seconds,
+        session_id=request.session_id,
+        request=request_of(agent, header_of(event), request),
     )
     logger.append_keys(agent_id=agent.agent_id, invocation_id=draft.invocation_id)
     called = bootstrap_sandboxes.calls().call(agent, draft, _seconds_left(event))

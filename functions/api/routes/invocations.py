@@ -3,7 +3,8 @@
 from aws_lambda_powertools.event_handler import Response
 
 from castari import bootstrap
-from castari.http.routing import PREFIX, Caller, Limit, Named, Offset, create_router
+from castari.http.idempotency import request_of
+from castari.http.routing import PREFIX, Caller, IdempotencyKey, Limit, Named, Offset, create_router
 from castari.schemas.invocations import InvocationAccepted, InvocationCreate, InvocationResponse
 
 router = create_router()
@@ -12,11 +13,17 @@ _INVOCATIONS = "/agents/<slug>/invocations"
 
 
 @router.post(_INVOCATIONS, summary="Queue an invocation", tags=_TAGS, status_code=202)
-def submit_invocation(slug: Named, body: InvocationCreate, caller: Caller) -> Response[InvocationAccepted]:
+def submit_invocation(
+    slug: Named, body: InvocationCreate, caller: Caller, idempotency_key: IdempotencyKey = None
+) -> Response[InvocationAccepted]:
     """Accept a prompt and answer at once; poll the `Location` until its status is final."""
     agent = bootstrap.agents().get(caller.user_id, slug)
     invocation = bootstrap.invocations().submit(
-        agent, body.prompt, timeout_seconds=body.timeout_seconds, session_id=body.session_id
+        agent,
+        body.prompt,
+        timeout_seconds=body.timeout_seconds,
+        session_id=body.session_id,
+        request=request_of(agent, idempotency_key, body),
     )
     location = f"{PREFIX}/agents/{slug}/invocations/{invocation.invocation_id}"
     return Response(

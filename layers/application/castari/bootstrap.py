@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from castari.adapters.tables.build_logs import BuildLogsTable
     from castari.adapters.tables.deletions import DeletionsTable
     from castari.adapters.tables.invocations import InvocationsTable
+    from castari.adapters.tables.requests import RequestsTable
     from castari.adapters.tables.usage import UsageTable
     from castari.adapters.tables.users import UsersTable
     from castari.adapters.tables.versions import VersionsTable
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from castari.services.completions import Completions
     from castari.services.finishes import Finishes
     from castari.services.invocations import Invocations
+    from castari.services.requests import Requests
     from castari.services.rollbacks import Rollbacks
     from castari.services.secrets import Secrets
     from castari.services.switches import Switches
@@ -295,11 +297,28 @@ def invocations_table() -> "InvocationsTable":
 
 
 @cache
+def requests_table() -> "RequestsTable":
+    """Return the requests with idempotency keys, which the invocations table holds."""
+    from castari.adapters.tables.requests import RequestsTable
+
+    return RequestsTable(dynamodb(), settings().invocations_table)
+
+
+@cache
+def requests() -> "Requests":
+    """Return what finds requests that were made before."""
+    from castari.services.requests import Requests
+
+    return Requests(requests_table(), invocations_table(), invocation_queue())
+
+
+@cache
 def invocations() -> "Invocations":
     """Return invocations as their owner sees them."""
     from castari.services.invocations import Invocations
 
-    return Invocations(invocations_table(), result_bucket(), invocation_queue(), settings().limits)
+    known = settings()
+    return Invocations(invocations_table(), result_bucket(), invocation_queue(), requests(), known.limits)
 
 
 @cache

@@ -19,6 +19,7 @@ from castari.bootstrap import (
     invocations_table,
     maintenance_queue,
     platform_secrets,
+    requests,
     result_bucket,
     secret_store,
     settings,
@@ -121,7 +122,7 @@ def calls() -> "Calls":
     """Return what the HTTP invoke does."""
     from castari.services.calls import Calls
 
-    return Calls(launches(), attendance(), finishes())
+    return Calls(launches(), attendance(), finishes(), requests())
 
 
 @cache

@@ -7,7 +7,8 @@ CastariError
 ├── NotFound              404
 ├── Conflict              409
 │   ├── StaleWrite        409   a conditional write lost: somebody else was first
-│   └── WarmSandboxTaken  409   the same, for a warm sandbox: take another
+│   ├── WarmSandboxTaken  409   the same, for a warm sandbox: take another
+│   └── RequestRepeated   409   the same, for an idempotency key: what it made is the answer
 ├── TooLarge              413
 ├── Unprocessable         422   names the field
 ├── RateLimited           429   says when to try again
@@ -71,6 +72,10 @@ class StaleWrite(Conflict):
 
 class WarmSandboxTaken(Conflict):
     """Somebody else took the warm sandbox; another one, or a new one, will do."""
+
+
+class RequestRepeated(Conflict):
+    """The same request was made before, or is being made by somebody else."""
 
 
 class TooLarge(CastariError):

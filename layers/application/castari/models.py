@@ -167,6 +167,20 @@ class Failure(Model):
     signal: str | None = None
 
 
+class RequestKey(Model):
+    """What a request with an idempotency key is known by; the key itself is not kept."""
+
+    row_id: str
+    body_hash: str
+
+
+class MadeRequest(Model):
+    """What a request made: the id of its invocation."""
+
+    body_hash: str
+    made: str
+
+
 class Invocation(Model):
     """One prompt in, one answer out. Exactly one finisher ever moves it to a terminal status."""
 
@@ -196,6 +210,8 @@ class Invocation(Model):
     output_tokens: int = 0
     cost_micro_dollars: int = 0
     duration_milliseconds: int | None = None
+    request: RequestKey | None = None
+    """What it was asked for with, if with an idempotency key."""
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None

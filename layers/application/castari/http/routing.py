@@ -10,7 +10,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
     RequestUnsupportedContentType,
     RequestValidationError,
 )
-from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 from aws_lambda_powertools.event_handler.request import Request
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -34,6 +34,13 @@ Caller = Annotated[ApiKey, Depends(_calling_key)]
 Named = Annotated[str, Path(max_length=_UNKNOWN_ID_LENGTH)]
 """A slug, id or key in the path."""
 Limit = Annotated[int, Query(ge=1, le=100)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="The same key and body lead to the same invocation for 24 hours, another body to a 422.",
+    ),
+]
 Offset = Annotated[int, Query(ge=0, le=100_000)]
 
 

@@ -3,12 +3,13 @@
 import asyncio
 from dataclasses import dataclass
 
-from castari.errors import StaleWrite, VendorUnavailable
+from castari.errors import RequestRepeated, StaleWrite, VendorUnavailable
 from castari.models import Agent, Invocation
 from castari.services import outcomes
 from castari.services.attendance import Attendance
 from castari.services.finishes import Finishes
 from castari.services.launches import Launches, LaunchFailed
+from castari.services.requests import Requests
 
 
 @dataclass(frozen=True)
@@ -18,14 +19,22 @@ class Calls:
     launches: Launches
     attendance: Attendance
     finishes: Finishes
+    requests: Requests
 
     async def call(self, agent: Agent, draft: Invocation, seconds: float) -> Invocation:
         """Run a drafted invocation; return it finished, or still running after `seconds`.
 
-        Raises `Conflict` if the agent is not active, `VendorUnavailable` if nothing could be started.
+        The same request made again waits for what it made before. Raises `Conflict` if the agent is not
+        active, `VendorUnavailable` if nothing could be started, `Unprocessable` for a key of another body.
         """
+        if earlier := self.requests.earlier(draft.request):
+            return await self.requests.result(earlier, seconds)
         try:
             launched = await self.launches.launch(agent, draft, stored=False)
+        except RequestRepeated:
+            if earlier := self.requests.earlier(draft.request):
+                return await self.requests.result(earlier, seconds)
+            raise
         except LaunchFailed as failed:
             return self._give_up(failed)
         except StaleWrite as error:

@@ -12,7 +12,7 @@ from castari.errors import NotFound, StaleWrite
 from castari.models import DailyUsage, Invocation
 from castari.reports import LONGEST_REPORT_BYTES, RunReport
 from castari.services import invocation_states, outcomes
-from castari.services.outcomes import Outcome
+from castari.services.outcomes import NOTHING_STARTED, Outcome
 
 _STDERR_BYTES = 32 * 1024
 
@@ -68,7 +68,9 @@ class Finishes:
         }
         usage = DailyUsage(date=now.date(), invocation_count=1)
         try:
-            return Finished(self.invocations.finish(invocation, changes, usage), won=True)
+            again = outcome.failure is not None and outcome.failure.code in NOTHING_STARTED
+            finished = self.invocations.finish(invocation, changes, usage, again=again)
+            return Finished(finished, won=True)
         except StaleWrite:
             return Finished(self.current(invocation), won=False)
 

@@ -9,10 +9,11 @@ from castari.adapters.queues import Queue
 from castari.adapters.results import ResultBucket
 from castari.adapters.tables.invocations import InvocationsTable
 from castari.clock import Clock, utc_now
-from castari.errors import Conflict, NotFound, TooLarge
+from castari.errors import Conflict, NotFound, RequestRepeated, TooLarge
 from castari.ids import new_id
 from castari.messages import StartInvocation
-from castari.models import ActiveVersion, Agent, Invocation
+from castari.models import ActiveVersion, Agent, Invocation, RequestKey
+from castari.services.requests import Requests
 from castari.settings import Limits
 
 QUEUE_SECONDS = 30 * 60
@@ -39,20 +40,45 @@ class Invocations:
     invocations: InvocationsTable
     results: ResultBucket
     queue: Queue
+    requests: Requests
     limits: Limits
     clock: Clock = utc_now
 
     def submit(
-        self, agent: Agent, prompt: str, *, timeout_seconds: int | None = None, session_id: str | None = None
+        self,
+        agent: Agent,
+        prompt: str,
+        *,
+        timeout_seconds: int | None = None,
+        session_id: str | None = None,
+        request: RequestKey | None = None,
     ) -> Invocation:
-        """Queue a prompt. Raises `Conflict` if the agent is not active, `TooLarge`."""
-        invocation = self.draft(agent, prompt, timeout_seconds=timeout_seconds, session_id=session_id)
-        self.invocations.create(invocation)
+        """Queue a prompt, or return what the same request made before.
+
+        Raises `Conflict` if the agent is not active, `TooLarge`, `Unprocessable` for a key of another body.
+        """
+        if earlier := self.requests.earlier(request):
+            return earlier
+        invocation = self.draft(
+            agent, prompt, timeout_seconds=timeout_seconds, session_id=session_id, request=request
+        )
+        try:
+            self.invocations.create(invocation)
+        except RequestRepeated:
+            if earlier := self.requests.earlier(request):
+                return earlier
+            raise
         self.queue.send(StartInvocation(invocation_id=invocation.invocation_id))
         return invocation
 
     def draft(
-        self, agent: Agent, prompt: str, *, timeout_seconds: int | None = None, session_id: str | None = None
+        self,
+        agent: Agent,
+        prompt: str,
+        *,
+        timeout_seconds: int | None = None,
+        session_id: str | None = None,
+        request: RequestKey | None = None,
     ) -> Invocation:
         """Return a queued invocation that is not written yet; a long prompt is stored. Raises as `submit`."""
         require_active(agent)
@@ -74,6 +100,7 @@ class Invocations:
             prompt=prompt if short else None,
             prompt_key=None if short else self.results.put_prompt(invocation_id, prompt),
             deadline_at=now + timedelta(seconds=QUEUE_SECONDS),
+            request=request,
             created_at=now,
         )
 

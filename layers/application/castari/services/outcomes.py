@@ -13,6 +13,9 @@ _HEAP_TEXTS = ("heap out of memory", "Reached heap limit")
 _DISK_TEXTS = ("ENOSPC", "No space left on device", "EDQUOT", "Disk quota exceeded", "errno: -122")
 _REASON_CHARACTERS = 300
 
+NOTHING_STARTED: frozenset[FailureCode] = frozenset({"vendor_unavailable", "agent_not_active"})
+"""Failures after which the same request may be made again as if it had never been."""
+
 
 @dataclass(frozen=True)
 class Outcome:

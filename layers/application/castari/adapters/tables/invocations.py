@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from castari.adapters.aws import aws_errors, condition_failed
-from castari.adapters.tables import transactions
+from castari.adapters.tables import requests, transactions
 from castari.adapters.tables.codec import (
     condition_expression,
     encode_time,
@@ -20,7 +20,7 @@ from castari.adapters.tables.codec import (
 )
 from castari.adapters.tables.usage import UsageTable
 from castari.adapters.tables.warm import WarmTable
-from castari.errors import NotFound, StaleWrite, WarmSandboxTaken
+from castari.errors import NotFound, RequestRepeated, StaleWrite, VendorUnavailable, WarmSandboxTaken
 from castari.models import DailyUsage, Invocation, WarmSandbox
 
 if TYPE_CHECKING:
@@ -41,20 +41,20 @@ class InvocationsTable:
     usage: UsageTable
 
     def create(self, invocation: Invocation, *, taking: WarmSandbox | None = None) -> None:
-        """Write a first row, and take a warm sandbox with the same stroke.
+        """Write a first row, and take a warm sandbox and the idempotency key with the same stroke.
 
-        Raises `WarmSandboxTaken` if somebody else was faster, `StaleWrite` if the id is in use.
+        Raises `WarmSandboxTaken` if somebody else was faster, `RequestRepeated` if the key is in use,
+        `StaleWrite` if the id is.
         """
-        self._write(
-            {
-                "Put": {
-                    "TableName": self.name,
-                    "Item": to_item(invocation, **_OPEN, expires_at_epoch=_expiry(invocation.created_at)),
-                    **condition_expression({"invocation_id": None}),
-                }
-            },
-            taking,
-        )
+        put = {
+            "Put": {
+                "TableName": self.name,
+                "Item": to_item(invocation, **_OPEN, expires_at_epoch=_expiry(invocation.created_at)),
+                **condition_expression({"invocation_id": None}),
+            }
+        }
+        key_claim = requests.claim(self.name, invocation.request, invocation) if invocation.request else None
+        self._write(put, taking, key_claim)
 
     def change(
         self, invocation: Invocation, changes: Mapping[str, object], *, taking: WarmSandbox | None = None
@@ -63,20 +63,31 @@ class InvocationsTable:
 
         Raises `WarmSandboxTaken` if the warm sandbox is gone, `StaleWrite` if the row moved on.
         """
-        self._write({"Update": self._update(invocation, changes)}, taking)
+        self._write({"Update": self._update(invocation, changes)}, taking, None)
         return invocation.model_copy(update=dict(changes))
 
-    def finish(self, invocation: Invocation, changes: Mapping[str, object], usage: DailyUsage) -> Invocation:
-        """Make a row terminal and count it. Raises `StaleWrite` for all but the first who tries."""
+    def finish(
+        self,
+        invocation: Invocation,
+        changes: Mapping[str, object],
+        usage: DailyUsage,
+        *,
+        again: bool = False,
+    ) -> Invocation:
+        """Make a row terminal and count it; `again` frees its idempotency key for another try.
+
+        Raises `StaleWrite` for all but the first who tries.
+        """
         update = {"Update": self._update(invocation, {**changes, "open": None})}
         counted = {"Update": self.usage.increment(invocation.user_id, usage)}
+        freed = [requests.free(self.name, invocation.request)] if invocation.request and again else []
         try:
-            transactions.write(self.client, [update, counted])
+            transactions.write(self.client, [update, counted, *freed])
         except transactions.ConditionsFailed as error:
             raise _moved_on(invocation) from error
         except transactions.Contended:
             # Everybody counts on the same row of a busy user; the answer must not wait for that.
-            self._write(update, None)
+            self._write(update, None, freed[0] if freed else None)
             self.usage.add(invocation.user_id, usage)
         return invocation.model_copy(update=dict(changes))
 
@@ -113,18 +124,26 @@ class InvocationsTable:
         with aws_errors("DynamoDB"):
             self.client.delete_item(TableName=self.name, Key=key(invocation_id=invocation_id))
 
-    def _write(self, write: Mapping[str, Any], taking: WarmSandbox | None) -> None:
+    def _write(
+        self, write: Mapping[str, Any], taking: WarmSandbox | None, request: Mapping[str, Any] | None
+    ) -> None:
+        with_it = [request] if request else []
+        taken = [{"Delete": self.warm.removal(taking)}] if taking else []
         try:
-            if taking is None:
-                self._write_alone(write)
+            if with_it or taken:
+                transactions.write(self.client, [write, *with_it, *taken])
             else:
-                transactions.write(self.client, [write, {"Delete": self.warm.removal(taking)}])
+                self._write_alone(write)
         except transactions.ConditionsFailed as error:
             if 0 in error.indexes:
                 raise StaleWrite("the invocation moved on") from error
+            if request and 1 in error.indexes:
+                raise RequestRepeated("a request with this idempotency key was made before") from error
             raise WarmSandboxTaken("somebody else took the warm sandbox") from error
         except transactions.Contended as error:
-            raise WarmSandboxTaken("others reach for the same warm sandbox") from error
+            if taking:
+                raise WarmSandboxTaken("others reach for the same warm sandbox") from error
+            raise VendorUnavailable("others write the same rows: try again in a moment") from error
 
     def _write_alone(self, write: Mapping[str, Any]) -> None:
         with aws_errors("DynamoDB"):

@@ -1,0 +1,69 @@
+"""Requests that are made again: the same key and body lead to the same invocation, whenever they come."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from castari.adapters.queues import Queue
+from castari.adapters.tables.invocations import InvocationsTable
+from castari.adapters.tables.requests import RequestsTable
+from castari.errors import Unprocessable
+from castari.messages import StartInvocation
+from castari.models import Agent, Invocation, RequestKey
+from castari.services.invocation_states import is_terminal
+
+_POLL_SECONDS = 0.25
+
+
+def request_key(agent: Agent, key: str, body: Mapping[str, object], *, item: int | None = None) -> RequestKey:
+    """Return what tells a request from others: keys are of a user and an agent; `item` counts in a batch.
+
+    Each invocation of a batch has a key of its own, and the body of all: made again after a crash, the batch
+    finds those that were made and makes the rest.
+    """
+    whose = json.dumps([agent.user_id, agent.agent_id, key, item])
+    content = json.dumps(body, sort_keys=True)
+    return RequestKey(row_id=f"request_{_digest(whose)}", body_hash=_digest(content))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Finds what was made of a request before."""
+
+    requests: RequestsTable
+    invocations: InvocationsTable
+    queue: Queue
+
+    def earlier(self, request: RequestKey | None) -> Invocation | None:
+        """Return the invocation that this request made before, if any.
+
+        Whoever made it may have died before it was on its way: then it is now. Raises `Unprocessable` if the
+        key stands for another body.
+        """
+        made = self.requests.find(request) if request else None
+        if request is None or made is None:
+            return None
+        if made.body_hash != request.body_hash:
+            raise Unprocessable(
+                "this key was used with another body within 24 hours: use a new key for a new request",
+                field=("header", "Idempotency-Key"),
+                kind="idempotency_key_reused",
+            )
+        invocation = self.invocations.get(made.made)
+        if invocation.status == "queued":
+            self.queue.send(StartInvocation(invocation_id=invocation.invocation_id))
+        return invocation
+
+    async def result(self, invocation: Invocation, seconds: float) -> Invocation:
+        """Return the invocation once it is terminal, or as it is after `seconds`."""
+        ends_at = asyncio.get_running_loop().time() + seconds
+        while not is_terminal(invocation) and asyncio.get_running_loop().time() + _POLL_SECONDS < ends_at:
+            await asyncio.sleep(_POLL_SECONDS)
+            invocation = await asyncio.to_thread(self.invocations.get, invocation.invocation_id)
+        return invocation
