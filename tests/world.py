@@ -36,6 +36,7 @@ from castari.services.launches import Launches
 from castari.services.leftovers import Leftovers
 from castari.services.removals import Removals
 from castari.services.requests import Requests
+from castari.services.requeues import Requeues
 from castari.services.retention import Retention
 from castari.services.rollbacks import Rollbacks
 from castari.services.starts import Starts
@@ -149,13 +150,14 @@ class Worker:
         self.invocations = Invocations(
             self.table, self.results, self.queue, self.requests, self._limits, clock
         )
-        self.finishes = Finishes(self.table, self.results, clock)
+        self.requeues = Requeues(self.table, self.queue, clock)
+        self.finishes = Finishes(self.table, self.results, self.requeues, clock)
         self.launches = Launches(
             self.table, self.warm, self.sandboxes, self.sealer, environments, self.maintenance, clock
         )
         self.attendance = Attendance(self.finishes, self.sandboxes.kill)
         self.calls = Calls(self.launches, self.attendance, self.finishes, self.requests)
-        self.starts = Starts(self.agents, self.table, self.launches, self.finishes, self.queue)
+        self.starts = Starts(self.agents, self.table, self.launches, self.finishes, self.requeues)
         self.completions = Completions(self.table, self.finishes, self.maintenance)
 
     def _make_deploy_services(self) -> None:
@@ -192,7 +194,7 @@ class Worker:
             warm=self.warm,
             sandboxes=self.sandboxes,
             finishes=self.finishes,
-            attendance=self.attendance,
+            requeues=self.requeues,
             pool=self.pool,
             limits=limits,
             clock=clock,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from castari import admin
+from castari import admin, bootstrap
 from castari.ids import new_id
 from tests.fakes import FakeSandboxes, ScriptedRunner, SetClock
 from tests.gateway import Gateway
@@ -60,3 +60,16 @@ def world(stack: dict[str, str]) -> World:
 def project(world: World) -> Project:
     """An agent without a version, and one worker."""
     return Project(world, world.worker())
+
+
+@pytest.fixture
+def empty_tables(stack: dict[str, str]) -> None:
+    """Take away what other tests left open: a sweep would see to that first, and never come to ours."""
+    for table, keys in (
+        ("INVOCATIONS_TABLE", ["invocation_id"]),
+        ("WARM_TABLE", ["version_id", "sandbox_id"]),
+    ):
+        client, name = bootstrap.dynamodb(), stack[table]
+        for page in client.get_paginator("scan").paginate(TableName=name):
+            for row in page["Items"]:
+                client.delete_item(TableName=name, Key={key: row[key] for key in keys})

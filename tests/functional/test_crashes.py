@@ -8,12 +8,11 @@ from contextlib import suppress
 
 import pytest
 
-from castari import bootstrap
 from castari.errors import CastariError
 from castari.messages import StartInvocation
 from castari.models import Agent, Invocation
 from castari.services.invocation_states import is_terminal
-from castari.services.invocations import QUEUE_SECONDS
+from castari.services.requeues import QUEUE_SECONDS
 from tests.mortal import SIDES, Died, Mortal
 from tests.world import Worker, World
 
@@ -96,6 +95,8 @@ async def _sweep(worker: Worker, story: Story) -> None:
     await worker.sweep.sweep()
 
 
+pytestmark = pytest.mark.usefixtures("empty_tables")
+
 Deed = Callable[[Worker, Story], Awaitable[None]]
 DEEDS: dict[str, Deed] = {"call": _call, "start": _start, "complete": _complete, "sweep": _sweep}
 
@@ -125,19 +126,6 @@ def warm(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture(params=[True, False], ids=["runner-lives", "runner-dies"])
 def runner_lives(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
-
-
-@pytest.fixture(autouse=True)
-def empty_tables(stack: dict[str, str]) -> None:
-    """Take away what other tests left open: a sweep would see to that first, and never come to ours."""
-    for table, keys in (
-        ("INVOCATIONS_TABLE", ["invocation_id"]),
-        ("WARM_TABLE", ["version_id", "sandbox_id"]),
-    ):
-        client, name = bootstrap.dynamodb(), stack[table]
-        for page in client.get_paginator("scan").paginate(TableName=name):
-            for row in page["Items"]:
-                client.delete_item(TableName=name, Key={key: row[key] for key in keys})
 
 
 @pytest.mark.parametrize("name", DEEDS)

@@ -11,7 +11,7 @@ from castari import bootstrap
 from castari.errors import NotFound, VendorUnavailable
 from castari.messages import DeleteAgent, DestroySandbox, Refill, StopAgent
 from castari.models import Agent
-from castari.services.invocations import QUEUE_SECONDS
+from castari.services.requeues import QUEUE_SECONDS
 from tests.world import Worker, World
 
 

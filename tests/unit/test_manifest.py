@@ -58,6 +58,8 @@ def test_a_misspelt_key_that_is_needed_is_named() -> None:
         (GOOD | {"entrypoint": "../index.ts"}, "inside the bundle"),
         (GOOD | {"entrypoint": "/index.ts"}, "inside the bundle"),
         (GOOD | {"build_secrets": ["CASTARI_JOB"]}, "`build_secrets.0`"),
+        (GOOD | {"retries": 6}, "`retries`"),
+        (GOOD | {"retries": "1"}, "`retries`"),
         (GOOD | {"name": ""}, "`name`"),
         (GOOD | {"version": "1.0"}, "`version`"),
     ],

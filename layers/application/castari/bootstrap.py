@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from castari.services.finishes import Finishes
     from castari.services.invocations import Invocations
     from castari.services.requests import Requests
+    from castari.services.requeues import Requeues
     from castari.services.rollbacks import Rollbacks
     from castari.services.secrets import Secrets
     from castari.services.switches import Switches
@@ -322,11 +323,19 @@ def invocations() -> "Invocations":
 
 
 @cache
+def requeues() -> "Requeues":
+    """Return what queues invocations again."""
+    from castari.services.requeues import Requeues
+
+    return Requeues(invocations_table(), invocation_queue())
+
+
+@cache
 def finishes() -> "Finishes":
     """Return what makes invocations terminal."""
     from castari.services.finishes import Finishes
 
-    return Finishes(invocations_table(), result_bucket())
+    return Finishes(invocations_table(), result_bucket(), requeues())
 
 
 @cache

@@ -15,11 +15,11 @@ from castari.bootstrap import (
     deletions_table,
     deploy_queue,
     finishes,
-    invocation_queue,
     invocations_table,
     maintenance_queue,
     platform_secrets,
     requests,
+    requeues,
     result_bucket,
     secret_store,
     settings,
@@ -130,7 +130,7 @@ def starts() -> "Starts":
     """Return what starts queued invocations."""
     from castari.services.starts import Starts
 
-    return Starts(agents_table(), invocations_table(), launches(), finishes(), invocation_queue())
+    return Starts(agents_table(), invocations_table(), launches(), finishes(), requeues())
 
 
 @cache
@@ -220,7 +220,7 @@ def sweep() -> "Sweep":
         warm=warm_table(),
         sandboxes=sandboxes(),
         finishes=finishes(),
-        attendance=attendance(),
+        requeues=requeues(),
         pool=warm_pool(),
         limits=settings().limits,
     )

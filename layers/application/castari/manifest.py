@@ -18,6 +18,7 @@ SUFFIXES: dict[Runtime, tuple[str, ...]] = {
     "python": (".py",),
 }
 VARIABLE = r"^(?!CASTARI_)[A-Za-z_][A-Za-z0-9_]*$"
+MOST_RETRIES = 5
 _LONGEST_BYTES = 64 * 1024
 _SEMVER = r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$"
 _LIKENESS = 0.75
@@ -67,6 +68,15 @@ class Manifest(BaseModel):
         list[Annotated[str, AfterValidator(_variable)]],
         Field(max_length=20, description="Secrets that the install needs; nothing else gets them."),
     ] = []
+    retries: Annotated[
+        int,
+        Field(
+            strict=True,
+            ge=0,
+            le=MOST_RETRIES,
+            description="How often an invocation whose sandbox was lost may run again from its start.",
+        ),
+    ] = 0
 
     @model_validator(mode="after")
     def _fits_its_runtime(self) -> Self:

@@ -47,6 +47,8 @@ class ActiveVersion(Model):
     snapshot_id: str
     build_secrets: tuple[str, ...] = ()
     """Secrets that were for the install only, so that no invocation gets them."""
+    retries: int = 0
+    """How often a lost attempt may be made again."""
     outranks: int = 0
     """Deploys up to this number began before it was chosen: they end as superseded."""
 
@@ -167,6 +169,16 @@ class Failure(Model):
     signal: str | None = None
 
 
+class PastAttempt(Model):
+    """An attempt that came to nothing, and after which another one was made."""
+
+    number: int
+    sandbox_id: str | None
+    started_at: datetime | None
+    ended_at: datetime
+    message: str
+
+
 class RequestKey(Model):
     """What a request with an idempotency key is known by; the key itself is not kept."""
 
@@ -196,9 +208,15 @@ class Invocation(Model):
     prompt: str | None = None
     prompt_key: str | None = None
     """The prompt's object in the result bucket when it is too long for the row."""
+    claim_id: str | None = None
+    """Who claimed the attempt: a worker whose write was not answered finds out by it whether it did."""
+    retries_left: int | None = None
+    past_attempts: tuple[PastAttempt, ...] = ()
+    queued_at: datetime | None = None
+    """When it was queued again, after an attempt that was lost."""
     sandbox_id: str | None = None
-    lease_expires_at: datetime | None = None
     deadline_at: datetime
+    """The lease of its status: an open row past it is sweep's."""
     response: str | None = None
     response_key: str | None = None
     response_is_base64: bool = False

@@ -46,9 +46,9 @@ class Attendance:
 
     async def end(self, finished: Finished) -> None:
         """Kill the sandbox of an invocation that we finished; else its timeout or sweep does it."""
-        if finished.won and finished.invocation.sandbox_id:
+        if finished.won and finished.sandbox_id:
             try:
-                await self.kill(finished.invocation.sandbox_id)
+                await self.kill(finished.sandbox_id)
             except VendorUnavailable:
                 return
 

@@ -33,6 +33,6 @@ class Completions:
         if invocation.status != "running" or invocation.attempt != attempt:
             return f"{invocation.status} already"
         finished = self.finishes.by_stored_report(invocation, outcomes.lost())
-        if finished.won and finished.invocation.sandbox_id:
-            self.maintenance.send(DestroySandbox(sandbox_id=finished.invocation.sandbox_id))
+        if finished.won and finished.sandbox_id:
+            self.maintenance.send(DestroySandbox(sandbox_id=finished.sandbox_id))
         return finished.invocation.status if finished.won else f"{finished.invocation.status} already"

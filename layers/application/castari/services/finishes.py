@@ -13,24 +13,27 @@ from castari.models import DailyUsage, Invocation
 from castari.reports import LONGEST_REPORT_BYTES, RunReport
 from castari.services import invocation_states, outcomes
 from castari.services.outcomes import NOTHING_STARTED, Outcome
+from castari.services.requeues import Requeues
 
 _STDERR_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True)
 class Finished:
-    """An invocation as it stands now, and whether we were the one who finished it."""
+    """An invocation as it stands now, whether we ended its attempt, and the sandbox that did it."""
 
     invocation: Invocation
     won: bool
+    sandbox_id: str | None
 
 
 @dataclass(frozen=True)
 class Finishes:
-    """Makes invocations terminal. Whoever wins kills the sandbox next, and only then."""
+    """Ends attempts, and with them invocations. Whoever wins kills the sandbox next, and only then."""
 
     invocations: InvocationsTable
     results: ResultBucket
+    requeues: Requeues
     clock: Clock = utc_now
 
     def by_report(self, invocation: Invocation, report: RunReport) -> Finished:
@@ -39,9 +42,15 @@ class Finishes:
         return self._finish(invocation, outcome, _answer(invocation, report) | _log(report))
 
     def by_stored_report(self, invocation: Invocation, otherwise: Outcome) -> Finished:
-        """Finish with what is stored for this attempt, or with another outcome where nothing is."""
-        report = self.stored_report(invocation)
-        return self.by_report(invocation, report) if report else self.without_report(invocation, otherwise)
+        """Finish with what is stored for this attempt, or with another outcome where nothing is.
+
+        A lost attempt is made again where its agent may run twice: then the invocation is queued.
+        """
+        if report := self.stored_report(invocation):
+            return self.by_report(invocation, report)
+        if otherwise.status == "lost" and invocation.retries_left:
+            return self._retry(invocation, otherwise)
+        return self.without_report(invocation, otherwise)
 
     def without_report(self, invocation: Invocation, outcome: Outcome) -> Finished:
         """Finish an invocation that handed nothing in."""
@@ -57,6 +66,16 @@ class Finishes:
             return None
         return report
 
+    def _retry(self, invocation: Invocation, outcome: Outcome) -> Finished:
+        why = outcome.failure.message if outcome.failure else outcome.status
+        try:
+            queued = self.requeues.retry(invocation, why)
+        except StaleWrite:
+            return Finished(self.current(invocation), won=False, sandbox_id=None)
+        if queued is None:
+            return self.without_report(invocation, outcome)
+        return Finished(queued, won=True, sandbox_id=invocation.sandbox_id)
+
     def _finish(self, invocation: Invocation, outcome: Outcome, more: dict[str, object]) -> Finished:
         now = self.clock()
         changes = {
@@ -70,9 +89,9 @@ class Finishes:
         try:
             again = outcome.failure is not None and outcome.failure.code in NOTHING_STARTED
             finished = self.invocations.finish(invocation, changes, usage, again=again)
-            return Finished(finished, won=True)
+            return Finished(finished, won=True, sandbox_id=invocation.sandbox_id)
         except StaleWrite:
-            return Finished(self.current(invocation), won=False)
+            return Finished(self.current(invocation), won=False, sandbox_id=None)
 
     def current(self, invocation: Invocation) -> Invocation:
         """Return the invocation as its row is now."""

@@ -14,10 +14,9 @@ from castari.ids import new_id
 from castari.messages import StartInvocation
 from castari.models import ActiveVersion, Agent, Invocation, RequestKey
 from castari.services.requests import Requests
+from castari.services.requeues import REMINDER_SECONDS
 from castari.settings import Limits
 
-QUEUE_SECONDS = 30 * 60
-"""How long an invocation may wait for a sandbox before it fails."""
 _RESPONSE_JSON_BYTES = 5_500_000
 """A Lambda's answer ends at 6 MB, with the body as a JSON string in it."""
 
@@ -99,7 +98,7 @@ class Invocations:
             timeout_seconds=timeout_seconds or agent.timeout_seconds or self.limits.default_timeout_seconds,
             prompt=prompt if short else None,
             prompt_key=None if short else self.results.put_prompt(invocation_id, prompt),
-            deadline_at=now + timedelta(seconds=QUEUE_SECONDS),
+            deadline_at=now + timedelta(seconds=REMINDER_SECONDS),
             request=request,
             created_at=now,
         )

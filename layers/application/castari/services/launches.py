@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from castari.adapters.commands import RunningCommand
 from castari.adapters.queues import Queue
@@ -11,7 +11,17 @@ from castari.adapters.sealing import Sealer
 from castari.adapters.tables.invocations import InvocationsTable
 from castari.adapters.tables.warm import WarmTable
 from castari.clock import Clock, utc_now
-from castari.errors import CastariError, SandboxLost, SealBroken, VendorUnavailable, WarmSandboxTaken
+from castari.errors import (
+    CastariError,
+    NotFound,
+    SandboxLost,
+    SandboxMissing,
+    SealBroken,
+    StaleWrite,
+    VendorUnavailable,
+    WarmSandboxTaken,
+)
+from castari.ids import new_id
 from castari.messages import Refill
 from castari.models import ActiveVersion, Agent, Invocation, SandboxAccess, WarmSandbox
 from castari.services import invocation_states
@@ -22,6 +32,8 @@ SANDBOX_GRACE_SECONDS = 2
 """A sandbox ends by itself this long after its agent's limit, whatever becomes of us."""
 DEADLINE_GRACE_SECONDS = 10
 """After this, whoever sweeps may take an open invocation for lost."""
+LAUNCH_SECONDS = 60
+"""The lease of an attempt that has no sandbox yet: longer than making one ever takes."""
 _CANDIDATES = 3
 
 
@@ -102,11 +114,15 @@ class _Attempt:
         """Take this warm sandbox and start; None if it is gone and another should be tried."""
         try:
             self._claim(warm)
-            access = self._launches.sealer.open(warm.sandbox_id, warm.sealed_access)
-            return await self._start(access, was_warm=True)
         except (WarmSandboxTaken, VendorUnavailable):
             return None
-        except SealBroken:
+        try:
+            access = self._launches.sealer.open(warm.sandbox_id, warm.sealed_access)
+            return await self._start(access, was_warm=True)
+        except SandboxMissing:
+            return None
+        except (VendorUnavailable, SealBroken):
+            # It was not started, and nobody else can have it any more.
             await self._kill(warm.sandbox_id)
             return None
 
@@ -116,35 +132,64 @@ class _Attempt:
             self._claim(None)
         try:
             access = await self._create()
-            self._invocation = self._launches.invocations.change(
-                self._invocation, {"sandbox_id": access.sandbox_id}
-            )
+            await self._move_to(access.sandbox_id)
             return await self._start(access, was_warm=False)
         except VendorUnavailable as error:
             raise LaunchFailed(self._invocation, error) from error
 
+    async def _move_to(self, sandbox_id: str) -> None:
+        """Record a sandbox before anything starts in it: until then, the attempt may be made again."""
+        changes = {"sandbox_id": sandbox_id, "deadline_at": self._deadline(has_sandbox=True)}
+        try:
+            self._invocation = self._launches.invocations.change(self._invocation, changes)
+        except CastariError:
+            await self._kill(sandbox_id)
+            raise
+
     def _claim(self, warm: WarmSandbox | None) -> None:
         """Record attempt, sandbox and deadline; with the warm sandbox's row, in one transaction."""
-        table = self._launches.invocations
-        changes: dict[str, object] = {"sandbox_id": warm.sandbox_id if warm else None}
+        changes: dict[str, object] = {
+            "sandbox_id": warm.sandbox_id if warm else None,
+            "deadline_at": self._deadline(has_sandbox=warm is not None),
+            # Another one for each try, so that a row tells which of them it holds.
+            "claim_id": new_id("claim"),
+        }
         if self._invocation.status == "queued":
             changes |= self._claiming()
+        claimed = self._invocation.model_copy(update=changes)
+        try:
+            self._write(claimed, changes, warm)
+        except (StaleWrite, VendorUnavailable):
+            # The answer to a write may be lost, and the SDK's next try then loses against the first.
+            if not self._holds(claimed):
+                raise
+        self._invocation, self._stored = claimed, True
+
+    def _write(self, claimed: Invocation, changes: dict[str, object], warm: WarmSandbox | None) -> None:
         if self._stored:
-            self._invocation = table.change(self._invocation, changes, taking=warm)
+            self._launches.invocations.change(self._invocation, changes, taking=warm)
         else:
-            claimed = self._invocation.model_copy(update=changes)
-            table.create(claimed, taking=warm)
-            self._invocation, self._stored = claimed, True
+            self._launches.invocations.create(claimed, taking=warm)
+
+    def _holds(self, claimed: Invocation) -> bool:
+        """Tell whether the row is as we meant to write it."""
+        try:
+            return self._launches.invocations.get(claimed.invocation_id).claim_id == claimed.claim_id
+        except (NotFound, VendorUnavailable):
+            return False
 
     def _claiming(self) -> dict[str, object]:
-        now = self._launches.clock()
-        lasts = timedelta(seconds=self._invocation.timeout_seconds + DEADLINE_GRACE_SECONDS)
+        retries_left = self._invocation.retries_left
         return invocation_states.step(self._invocation, "running") | {
             "attempt": self._number,
             "version_id": self._version.version_id,
-            "started_at": now,
-            "deadline_at": now + lasts,
+            "retries_left": self._version.retries if retries_left is None else retries_left,
+            "started_at": self._launches.clock(),
         }
+
+    def _deadline(self, *, has_sandbox: bool) -> datetime:
+        runs = self._invocation.timeout_seconds + DEADLINE_GRACE_SECONDS
+        return self._launches.clock() + timedelta(seconds=runs if has_sandbox else LAUNCH_SECONDS)
 
     async def _create(self) -> SandboxAccess:
         return await self._launches.sandboxes.create(

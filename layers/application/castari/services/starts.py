@@ -1,21 +1,16 @@
 """Starts queued invocations and leaves them to themselves."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 
-from castari.adapters.queues import Queue
 from castari.adapters.tables.agents import AgentsTable
 from castari.adapters.tables.invocations import InvocationsTable
 from castari.errors import Conflict, NotFound, StaleWrite, VendorUnavailable
-from castari.messages import StartInvocation
 from castari.models import Failure, Invocation
-from castari.services import invocation_states, outcomes
+from castari.services import outcomes
 from castari.services.finishes import Finishes
-from castari.services.invocations import QUEUE_SECONDS
 from castari.services.launches import Launches, LaunchFailed
 from castari.services.outcomes import Outcome
-
-_LONGEST_PAUSE_SECONDS = 60
+from castari.services.requeues import Requeues
 
 
 @dataclass(frozen=True)
@@ -26,7 +21,7 @@ class Starts:
     invocations: InvocationsTable
     launches: Launches
     finishes: Finishes
-    queue: Queue
+    requeues: Requeues
 
     async def start(self, invocation_id: str) -> str:
         """Launch a queued invocation; tell what became of it. A second delivery changes nothing."""
@@ -59,13 +54,8 @@ class Starts:
     def _settle(self, failed: LaunchFailed) -> str:
         """Queue it again where nothing was started, and end it where that cannot be known."""
         if not isinstance(failed.cause, VendorUnavailable):
-            self.finishes.by_stored_report(failed.claimed, outcomes.lost())
-            return "lost"
-        back = {**invocation_states.step(failed.claimed, "queued"), "sandbox_id": None, "started_at": None}
-        deadline = failed.claimed.created_at + timedelta(seconds=QUEUE_SECONDS)
-        waiting = self.invocations.change(failed.claimed, {**back, "deadline_at": deadline})
-        pause = min(_LONGEST_PAUSE_SECONDS, 2**waiting.attempt)
-        self.queue.send(StartInvocation(invocation_id=waiting.invocation_id), delay_seconds=pause)
+            return self.finishes.by_stored_report(failed.claimed, outcomes.lost()).invocation.status
+        pause = self.requeues.not_started(failed.claimed)
         return f"queued again for {pause} s: {failed.cause}"
 
 

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -11,11 +12,11 @@ from castari.adapters.tables.invocations import InvocationsTable
 from castari.adapters.tables.versions import VersionsTable
 from castari.adapters.tables.warm import WarmTable
 from castari.clock import Clock, utc_now
-from castari.errors import NotFound, VendorUnavailable
+from castari.errors import NotFound, StaleWrite, VendorUnavailable
 from castari.models import Invocation, SandboxSummary
 from castari.services import invocation_states, outcomes
-from castari.services.attendance import Attendance
 from castari.services.finishes import Finishes
+from castari.services.requeues import Requeues
 from castari.services.warm import WarmPool
 from castari.settings import Limits
 
@@ -33,23 +34,26 @@ class Sweep:
     warm: WarmTable
     sandboxes: Sandboxes
     finishes: Finishes
-    attendance: Attendance
+    requeues: Requeues
     pool: WarmPool
     limits: Limits
     clock: Clock = utc_now
+    strays: dict[str, datetime] = field(default_factory=dict)
+    """Used or unused warm sandboxes that seemed to be nobody's, and since when."""
 
     async def sweep(self) -> Counter[str]:
         """Do one round; return how often each thing was done."""
         done: Counter[str] = Counter()
         done["warm_expired"] = await self.pool.expire()
         for invocation in islice(self._overdue(), _MOST_AT_ONCE):
-            done[f"invocations_{await self._end(invocation)}"] += 1
+            done[f"invocations_{await self._ended(invocation)}"] += 1
         listed = [sandbox async for sandbox in self.sandboxes.list()]
         # What is in use is read after what exists: a sandbox claimed meanwhile is then seen as in use.
         in_use = {invocation.sandbox_id for invocation in self.invocations.open()}
-        for sandbox in listed:
-            if sandbox.sandbox_id not in in_use and self._is_orphan(sandbox) and await self._kill(sandbox):
-                done["orphans_killed"] += 1
+        idle = [sandbox for sandbox in listed if sandbox.sandbox_id not in in_use]
+        self._forget_strays({sandbox.sandbox_id for sandbox in idle})
+        for sandbox in islice(filter(self._is_orphan, idle), _MOST_AT_ONCE):
+            done["orphans_killed"] += await self._kill(sandbox)
         done["warm_dead"] = self._forget_dead({sandbox.sandbox_id for sandbox in listed})
         return +done
 
@@ -63,14 +67,35 @@ class Sweep:
             if not invocation_states.is_terminal(invocation) and invocation.deadline_at < self.clock():
                 yield invocation
 
+    async def _ended(self, invocation: Invocation) -> str:
+        """End one, whatever becomes of the others."""
+        try:
+            return await self._end(invocation)
+        except (NotFound, StaleWrite):
+            return "moved_on"
+        except VendorUnavailable:
+            return "left"
+
     async def _end(self, invocation: Invocation) -> str:
-        """Finish with what was handed in, if anything was; then the sandbox goes."""
-        if invocation.status == "queued":
+        """Finish with what was handed in, if anything was, or go on where nothing was started."""
+        # A sandbox is made before anything can start in it, and both are recorded in that order.
+        if invocation.sandbox_id is None:
+            return self._set_out_again(invocation)
+        # Its time is over, so it ends first: should we die then, the next round finishes the invocation.
+        with suppress(VendorUnavailable):
+            await self.sandboxes.kill(invocation.sandbox_id)
+        return self.finishes.by_stored_report(invocation, outcomes.lost()).invocation.status
+
+    def _set_out_again(self, invocation: Invocation) -> str:
+        """Look for a sandbox once more, if that was not tried for too long: nothing was started."""
+        if self.requeues.waited_too_long(invocation):
             waited = outcomes.not_started("no sandbox could be had in time")
             return self.finishes.without_report(invocation, waited).invocation.status
-        finished = self.finishes.by_stored_report(invocation, outcomes.lost())
-        await self.attendance.end(finished)
-        return finished.invocation.status
+        if invocation.status == "queued":
+            self.requeues.remind(invocation)
+            return "reminded"
+        self.requeues.not_started(invocation)
+        return "queued_again"
 
     def _is_orphan(self, sandbox: SandboxSummary) -> bool:
         """Tell whether nobody will ever use or end this sandbox. It is not of an open invocation."""
@@ -96,12 +121,21 @@ class Sweep:
         return stale or invocation.status != "running"
 
     def _is_stray(self, sandbox: SandboxSummary, now: datetime) -> bool:
-        """Tell whether a warm sandbox is neither on offer nor, that late, freshly taken."""
-        idle = timedelta(seconds=self.limits.warm_idle_seconds)
-        version_id = sandbox.metadata.get("version_id", "")
-        return now - sandbox.started_at > idle + _GRACE and not self.warm.exists(
-            version_id, sandbox.sandbox_id
-        )
+        """Tell whether a warm sandbox is neither on offer nor, that late, freshly taken.
+
+        Whoever takes one writes it down with the same stroke, but the index of open invocations lags: what
+        seemed to be nobody's in an earlier round is nobody's.
+        """
+        if self.warm.exists(sandbox.metadata.get("version_id", ""), sandbox.sandbox_id):
+            self.strays.pop(sandbox.sandbox_id, None)
+            return False
+        if now - sandbox.started_at > timedelta(seconds=self.limits.warm_idle_seconds) + _GRACE:
+            return True
+        return now - self.strays.setdefault(sandbox.sandbox_id, now) > _GRACE
+
+    def _forget_strays(self, idle: set[str]) -> None:
+        for sandbox_id in self.strays.keys() - idle:
+            del self.strays[sandbox_id]
 
     def _build_is_over(self, about: dict[str, str]) -> bool:
         try:

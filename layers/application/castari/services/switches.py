@@ -153,6 +153,7 @@ def active_version(version: Version, *, outranks: int) -> ActiveVersion:
         number=version.number,
         snapshot_id=version.snapshot_id,
         build_secrets=tuple(version.manifest.get("build_secrets", ())),
+        retries=version.manifest.get("retries", 0),
         outranks=outranks,
     )
 

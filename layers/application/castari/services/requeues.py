@@ -1,0 +1,85 @@
+"""Puts invocations back into the queue: where nothing was started, or where the agent may run once more."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from castari.adapters.queues import Queue
+from castari.adapters.tables.invocations import InvocationsTable
+from castari.clock import Clock, utc_now
+from castari.errors import VendorUnavailable
+from castari.messages import StartInvocation
+from castari.models import Invocation, PastAttempt
+from castari.services import invocation_states
+
+QUEUE_SECONDS = 30 * 60
+"""How long an invocation may wait for a sandbox before it fails."""
+REMINDER_SECONDS = 5 * 60
+"""A queued invocation that was not begun for so long is set out again: its message may be gone."""
+_LONGEST_PAUSE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Requeues:
+    """Each is one conditional write, then one message; where that fails, sweep sends it."""
+
+    invocations: InvocationsTable
+    queue: Queue
+    clock: Clock = utc_now
+
+    def not_started(self, claimed: Invocation) -> int:
+        """Queue an attempt again that started nothing; return its pause in seconds. Raises `StaleWrite`."""
+        pause = min(_LONGEST_PAUSE_SECONDS, 1 << min(claimed.attempt, 6))
+        self._back(claimed, {}, pause)
+        return pause
+
+    def retry(self, lost: Invocation, why: str) -> Invocation | None:
+        """Queue a lost attempt again if its agent may run once more; None if it may not.
+
+        Raises `StaleWrite`.
+        """
+        if not lost.retries_left:
+            return None
+        now = self.clock()
+        attempt = PastAttempt(
+            number=lost.attempt,
+            sandbox_id=lost.sandbox_id,
+            started_at=lost.started_at,
+            ended_at=now,
+            message=why,
+        )
+        more = {
+            "retries_left": lost.retries_left - 1,
+            "past_attempts": (*lost.past_attempts, attempt),
+            "queued_at": now,
+        }
+        return self._back(lost, more, 0)
+
+    def remind(self, queued: Invocation) -> Invocation:
+        """Set a queued invocation out again. Raises `StaleWrite`."""
+        changed = self.invocations.change(queued, {"deadline_at": self.reminder_at(0)})
+        self.queue.send(StartInvocation(invocation_id=queued.invocation_id))
+        return changed
+
+    def waited_too_long(self, invocation: Invocation) -> bool:
+        """Tell whether the platform gives up looking for a sandbox."""
+        since = invocation.queued_at or invocation.created_at
+        return self.clock() >= since + timedelta(seconds=QUEUE_SECONDS)
+
+    def reminder_at(self, pause_seconds: int) -> datetime:
+        """Return when sweep looks after what is queued now."""
+        return self.clock() + timedelta(seconds=pause_seconds + REMINDER_SECONDS)
+
+    def _back(self, invocation: Invocation, more: dict[str, object], pause: int) -> Invocation:
+        changes = {
+            **invocation_states.step(invocation, "queued"),
+            "sandbox_id": None,
+            "started_at": None,
+            "deadline_at": self.reminder_at(pause),
+            **more,
+        }
+        waiting = self.invocations.change(invocation, changes)
+        with suppress(VendorUnavailable):
+            message = StartInvocation(invocation_id=waiting.invocation_id)
+            self.queue.send(message, delay_seconds=pause)
+        return waiting
