@@ -1,6 +1,7 @@
-"""One server for the whole suite, and each case with the sync and with the async SDK.
+"""One server for the whole suite, and each case with three SDKs: Python sync, Python async, JavaScript.
 
-`CASTARI_TEST_ENGINE=namespaces` runs the suite over real isolation (needs root).
+As root the suite runs over real isolation; `CASTARI_TEST_ENGINE=bare` runs it over none. `CASTARI_TEST_E2B=1`
+with `E2B_API_KEY` points it at E2B itself, without the cases that only the local server can have.
 """
 
 import asyncio
@@ -14,28 +15,70 @@ import httpx
 import pytest
 from e2b import AsyncSandbox, Sandbox
 
-from tests.conformance.server import RunningServer, running_server
+from tests.conformance.cases import FLAVOURS, Cases
+from tests.conformance.javascript_sdk import sandbox_class
+from tests.conformance.node import Node, running_node
+from tests.conformance.server import HostedE2B, RunningServer, running_server
 
-ENGINE = os.environ.get("CASTARI_TEST_ENGINE", "bare")
+ENGINE = os.environ.get("CASTARI_TEST_ENGINE") or ("namespaces" if os.geteuid() == 0 else "bare")
+ON_E2B = os.environ.get("CASTARI_TEST_E2B") == "1"
+
+_cases = Cases()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out on E2B what only the local server can have."""
+    skip = pytest.mark.skip(reason="a case of the local server alone")
+    for item in items:
+        if ON_E2B and item.get_closest_marker("local"):
+            item.add_marker(skip)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count the cases that passed."""
+    if report.when == "call" and report.passed and report.nodeid.startswith("tests/conformance/"):
+        _cases.add(report.nodeid)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Tell how many there were."""
+    if len(_cases):
+        terminalreporter.write_line(_cases.summary())
 
 
 @pytest.fixture(scope="session")
-def sandbox_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def sandbox_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer | HostedE2B]:
     """A server that lives as long as this test worker."""
+    if ON_E2B:
+        yield HostedE2B(os.environ["E2B_API_KEY"])
+        return
     with running_server(tmp_path_factory.mktemp("sandboxes"), engine=ENGINE) as server:
         yield server
 
 
+@pytest.fixture(scope="session")
+def node() -> Iterator[Node]:
+    """The JavaScript SDK's process."""
+    with running_node() as node:
+        yield node
+
+
 @dataclass(frozen=True)
 class Sdk:
-    """One flavour of the Python SDK, called in one way: `await sdk(function, argument, …)`."""
+    """One flavour of the SDK, called in one way: `await sdk(function, argument, …)`."""
 
     sandbox_class: Any
-    server: RunningServer
+    server: RunningServer | HostedE2B
+    flavour: str = "sync"
+
+    @property
+    def calls_back(self) -> bool:
+        """Whether output and events come through functions; the sync flavour is asked for them."""
+        return self.sandbox_class is not Sandbox
 
     async def __call__(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        """Call a method of either flavour; the sync one blocks in a thread."""
-        if self.sandbox_class is AsyncSandbox:
+        """Call a method of any flavour; the sync one blocks in a thread."""
+        if self.calls_back:
             result = function(*arguments, **options)
             return await result if isinstance(result, Awaitable) else result
         return await asyncio.to_thread(partial(function, *arguments, **options))
@@ -44,17 +87,19 @@ class Sdk:
         """Make a sandbox; the caller kills it."""
         return await self(self.sandbox_class.create, template, **{**self.server.options, **options})
 
-    async def stream_input(self, sandbox: Any, pid: int, chunks: list[str]) -> None:
-        """Feed a command by one client stream."""
-        if self.sandbox_class is Sandbox:
-            await self(sandbox.commands.stream_input, pid, chunks)
+    async def stream_input(self, target: Any, pid: int, chunks: list[str]) -> None:
+        """Feed one of a sandbox's `commands`, or its `pty`, by one client stream."""
+        if self.sandbox_class is not AsyncSandbox:
+            await self(target.stream_input, pid, chunks)
             return
-        async with sandbox.commands.stream_input(pid) as stream:
+        async with target.stream_input(pid) as stream:
             for chunk in chunks:
                 await stream.send(chunk)
 
     async def collect(self, stream: Any) -> list[bytes]:
         """Read a stream of chunks to its end."""
+        if isinstance(stream, list):
+            return stream
         if self.sandbox_class is AsyncSandbox:
             return [bytes(chunk) async for chunk in stream]
         return await asyncio.to_thread(lambda: [bytes(chunk) for chunk in stream])
@@ -67,10 +112,12 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.02)
 
 
-@pytest.fixture(params=[Sandbox, AsyncSandbox], ids=["sync", "async"])
+@pytest.fixture(params=FLAVOURS)
 def sdk(request: pytest.FixtureRequest, sandbox_server: RunningServer) -> Sdk:
     """Each flavour in turn."""
-    return Sdk(request.param, sandbox_server)
+    if request.param == "js":
+        return Sdk(sandbox_class(request.getfixturevalue("node")), sandbox_server, "js")
+    return Sdk({"sync": Sandbox, "async": AsyncSandbox}[request.param], sandbox_server, request.param)
 
 
 @pytest.fixture

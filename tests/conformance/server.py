@@ -35,6 +35,19 @@ class RunningServer:
         return {"api_key": self.api_key, "api_url": self.url, "sandbox_url": self.url}
 
 
+@dataclass(frozen=True)
+class HostedE2B:
+    """E2B itself, in the place of a server of ours."""
+
+    api_key: str
+    url: str = "https://api.e2b.app"
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Keyword arguments for any call of the SDK."""
+        return {"api_key": self.api_key}
+
+
 @contextmanager
 def running_server(
     state: Path, *arguments: str, engine: str = "bare", instance: str | None = None

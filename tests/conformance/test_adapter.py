@@ -13,6 +13,8 @@ from castari.errors import CommandTimedOut, SandboxMissing, VendorUnavailable
 from castari.models import SandboxAccess
 from tests.conformance.server import RunningServer
 
+pytestmark = pytest.mark.local
+
 FRAME = """echo '{"castari": "%s"}'"""
 
 

@@ -41,6 +41,7 @@ async def test_to_ask_for_a_sandbox_does_not_resume_it(sdk: Sdk, paused: Any) ->
     assert (await sdk(paused.get_info)).state.value == "paused"
 
 
+@pytest.mark.local
 async def test_a_wrong_token_does_not_resume_a_sandbox(
     sdk: Sdk, paused: Any, http: httpx.AsyncClient
 ) -> None:

@@ -114,7 +114,7 @@ async def test_input_larger_than_a_pipe_arrives_whole_and_in_order(sdk: Sdk, san
 
 async def test_streamed_input_keeps_its_order_and_leaves_stdin_open(sdk: Sdk, sandbox: Any) -> None:
     command = await sdk(sandbox.commands.run, "cat", background=True, stdin=True)
-    await sdk.stream_input(sandbox, command.pid, [f"{number}\n" for number in range(500)])
+    await sdk.stream_input(sandbox.commands, command.pid, [f"{number}\n" for number in range(500)])
     await sdk(command.send_stdin, "last\n")
     await sdk(command.close_stdin)
     lines = (await sdk(command.wait)).stdout.splitlines()

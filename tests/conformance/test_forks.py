@@ -65,6 +65,7 @@ async def test_what_is_gone_can_not_be_forked(sdk: Sdk, source: Any) -> None:
         await sdk(source.fork)
 
 
+@pytest.mark.local
 @pytest.mark.parametrize("wish", [{"count": 0}, {"count": 21}, {"timeout": 10**9}])
 async def test_a_wish_beyond_the_limits_is_refused(
     source: Any, sandbox_server: RunningServer, http: httpx.AsyncClient, wish: dict[str, int]

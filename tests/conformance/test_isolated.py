@@ -9,9 +9,10 @@ from e2b import AuthenticationException, CommandExitException, NotEnoughSpaceExc
 from tests.conformance.conftest import ENGINE, Sdk
 
 pytestmark = [
+    pytest.mark.local,
     pytest.mark.root,
     pytest.mark.skipif(
-        ENGINE != "namespaces" or os.geteuid() != 0, reason="needs root and CASTARI_TEST_ENGINE=namespaces"
+        ENGINE != "namespaces" or os.geteuid() != 0, reason="needs root and the namespaces engine"
     ),
 ]
 

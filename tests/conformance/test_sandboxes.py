@@ -26,6 +26,7 @@ async def test_an_id_looks_like_e2b_s(sandbox: Any) -> None:
     assert re.fullmatch(r"i[a-z0-9]{19}", sandbox.sandbox_id)
 
 
+@pytest.mark.local
 async def test_a_new_sandbox_describes_itself(sdk: Sdk) -> None:
     sandbox = await sdk.create(metadata={"owner": "me"}, timeout=120)
     try:
@@ -46,22 +47,26 @@ async def test_the_time_to_live_is_five_minutes_unless_given(sdk: Sdk, sandbox: 
     assert 299 <= (info.end_at - info.started_at).total_seconds() <= 301
 
 
+@pytest.mark.local
 async def test_an_unknown_template_is_named(sdk: Sdk) -> None:
     with pytest.raises(SandboxException, match="template 'no-such' not found") as caught:
         await sdk.create("no-such")
     assert caught.value.status_code == 404
 
 
+@pytest.mark.local
 async def test_a_wrong_key_is_an_authentication_error(sdk: Sdk) -> None:
     with pytest.raises(AuthenticationException, match="X-API-KEY"):
         await sdk.create(api_key="e2b_ffffffffffffffff")
 
 
+@pytest.mark.local
 async def test_a_time_to_live_over_a_day_is_refused(sdk: Sdk) -> None:
     with pytest.raises(SandboxException, match="86400 s is the most"):
         await sdk.create(timeout=86401)
 
 
+@pytest.mark.local
 @pytest.mark.parametrize(
     "options",
     [{"mcp": {"x": {}}}, {"volume_mounts": {"/mnt": "volume"}}],
@@ -235,7 +240,7 @@ async def test_a_snapshot_is_deleted_once_and_is_no_template_then(sdk: Sdk, sand
 
 async def test_snapshots_of_a_sandbox_are_listed_in_pages(sdk: Sdk, sandbox: Any) -> None:
     made = [await sdk(sandbox.create_snapshot) for _ in range(3)]
-    pages, listed = sandbox.list_snapshots(limit=2), []
+    pages, listed = await sdk(sandbox.list_snapshots, limit=2), []
     while pages.has_next:
         listed += await sdk(pages.next_items)
     assert [each.snapshot_id for each in listed] == [each.snapshot_id for each in made]
@@ -253,12 +258,14 @@ async def test_a_named_snapshot_can_be_used_by_its_name(sdk: Sdk, sandbox: Any) 
     assert await _delete_snapshot(sdk, f"{name}:default")
 
 
+@pytest.mark.local
 async def test_use_of_a_sandbox_is_measured(sdk: Sdk, sandbox: Any) -> None:
     metrics = await sdk(sandbox.get_metrics)
     assert metrics[0].cpu_count == 2
     assert 0 < metrics[0].mem_used < metrics[0].mem_total == 2048 * 1024 * 1024
 
 
+@pytest.mark.local
 async def test_the_number_of_sandboxes_is_limited(sdk: Sdk, tmp_path: Path) -> None:
     with running_server(tmp_path, "--max-sandboxes", "1", engine=ENGINE) as server:
         made = await sdk.create(**server.options)
@@ -268,6 +275,7 @@ async def test_the_number_of_sandboxes_is_limited(sdk: Sdk, tmp_path: Path) -> N
         await sdk((await sdk.create(**server.options)).kill)
 
 
+@pytest.mark.local
 async def test_snapshots_survive_a_crash_of_the_server_and_sandboxes_do_not(sdk: Sdk, tmp_path: Path) -> None:
     instance = secrets.token_hex(4)
     with running_server(tmp_path, engine=ENGINE, instance=instance) as server:
@@ -285,7 +293,7 @@ async def test_snapshots_survive_a_crash_of_the_server_and_sandboxes_do_not(sdk:
 
 async def _ids(sdk: Sdk, **options: Any) -> list[str]:
     paging = {name: options.pop(name) for name in ("limit", "order") if name in options}
-    pages = sdk.sandbox_class.list(SandboxQuery(**options), **paging, **sdk.server.options)
+    pages = await sdk(sdk.sandbox_class.list, SandboxQuery(**options), **paging, **sdk.server.options)
     found: list[str] = []
     while pages.has_next:
         items = await sdk(pages.next_items)

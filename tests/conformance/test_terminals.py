@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from e2b import (
-    AsyncSandbox,
     CommandExitException,
     NotFoundException,
     PtySize,
@@ -36,14 +35,14 @@ class Terminal:
         await self.sdk(self.sandbox.pty.send_stdin, self.handle.pid, text.encode())
 
     async def wait(self) -> Any:
-        if isinstance(self.sandbox, AsyncSandbox):
-            return await self.handle.wait()
+        if self.sdk.calls_back:
+            return await self.sdk(self.handle.wait)
         return await asyncio.to_thread(self.handle.wait, on_pty=self.shown.extend)
 
 
 async def open_terminal(sdk: Sdk, sandbox: Any, **options: Any) -> Terminal:
     terminal = Terminal(sdk, sandbox, None)
-    if isinstance(sandbox, AsyncSandbox):
+    if sdk.calls_back:
         options["on_data"] = terminal.shown.extend
     terminal.handle = await sdk(sandbox.pty.create, SIZE, **options)
     return terminal
@@ -125,12 +124,7 @@ async def test_streamed_input_reaches_a_terminal_in_order(sdk: Sdk, sandbox: Any
     await terminal.type("cat > typed\n")
     await until(lambda: _runs(terminal, "cat"))
     chunks = [*(f"{number}\n" for number in range(200)), "\x04", "exit\n"]
-    if isinstance(sandbox, AsyncSandbox):
-        async with sandbox.pty.stream_input(terminal.handle.pid) as stream:
-            for chunk in chunks:
-                await stream.send(chunk)
-    else:
-        await sdk(sandbox.pty.stream_input, terminal.handle.pid, chunks)
+    await sdk.stream_input(sandbox.pty, terminal.handle.pid, chunks)
     await terminal.wait()
     assert (await sdk(sandbox.files.read, "typed")).split() == [str(number) for number in range(200)]
 
@@ -161,7 +155,7 @@ async def test_a_terminal_longer_than_its_timeout_is_killed(sdk: Sdk, sandbox: A
 
 async def test_a_second_client_can_join_a_terminal(sdk: Sdk, sandbox: Any, terminal: Terminal) -> None:
     joined = Terminal(sdk, sandbox, None)
-    options = {"on_data": joined.shown.extend} if isinstance(sandbox, AsyncSandbox) else {}
+    options = {"on_data": joined.shown.extend} if sdk.calls_back else {}
     joined.handle = await sdk(sandbox.pty.connect, terminal.handle.pid, **options)
     await terminal.type("echo $((6 * 7)); exit\n")
     await asyncio.gather(terminal.wait(), joined.wait())

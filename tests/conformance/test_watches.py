@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from e2b import AsyncSandbox, NotFoundException, SandboxException
+from e2b import NotFoundException, SandboxException
 
 from tests.conformance.conftest import Sdk, until
 
@@ -17,7 +17,7 @@ class Watch:
         self.events: list[Any] = []
 
     async def start(self, path: str, **options: Any) -> "Watch":
-        if isinstance(self._sandbox, AsyncSandbox):
+        if self._sdk.calls_back:
             options["on_event"] = self.events.append
         self._handle = await self._sdk(self._sandbox.files.watch_dir, path, **options)
         return self
@@ -27,7 +27,7 @@ class Watch:
 
     async def until(self, name: str, kind: str) -> Any:
         async def told() -> bool:
-            if not isinstance(self._sandbox, AsyncSandbox):
+            if not self._sdk.calls_back:
                 self.events += await self._sdk(self._handle.get_new_events)
             return (name, kind) in self.told()
 

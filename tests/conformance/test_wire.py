@@ -11,6 +11,8 @@ from e2b import Sandbox
 from tests.conformance.conftest import Sdk
 from tests.conformance.server import RunningServer
 
+pytestmark = pytest.mark.local
+
 
 def _frame(message: dict[str, Any]) -> bytes:
     payload = json.dumps(message).encode()
