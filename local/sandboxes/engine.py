@@ -34,7 +34,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class NetworkPolicy:
-    """Where a sandbox may connect to; nothing may ever connect to a sandbox."""
+    """Where a sandbox may connect to; nothing may ever connect to a sandbox.
+
+    Rules are IPv4 addresses and CIDR blocks. `allow_out`, which wins over `deny_out`, also takes names of
+    hosts, `example.com` or `*.example.com`: they open HTTP and TLS, on ports 80 and 443, and their lookup.
+    """
 
     allow_internet: bool = True
     allow_out: tuple[str, ...] = ()
@@ -84,6 +88,9 @@ class EngineSandbox(Protocol):
 
     async def snapshot(self, layer_id: str) -> None:
         """Keep its filesystem as a new read-only layer on top of its own; it runs on."""
+
+    async def set_network(self, policy: NetworkPolicy) -> None:
+        """Hold it to another network policy from now on."""
 
     async def usage(self) -> Usage:
         """What it uses now."""

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.sandboxes.engine import BASE_LAYER, DeathCause, EngineError, SandboxSpec, Usage
+from local.sandboxes.engine import BASE_LAYER, DeathCause, EngineError, NetworkPolicy, SandboxSpec, Usage
 
 
 @dataclass
@@ -16,6 +16,7 @@ class FakeSandbox:
     calls: list[str] = field(default_factory=list)
     dead: asyncio.Event = field(default_factory=asyncio.Event)
     cause: DeathCause = "exited"
+    network: NetworkPolicy | None = None
 
     @property
     def envd_socket(self) -> Path:
@@ -38,6 +39,9 @@ class FakeSandbox:
 
     async def snapshot(self, layer_id: str) -> None:
         self.engine.kept_layers.add(layer_id)
+
+    async def set_network(self, policy: NetworkPolicy) -> None:
+        self.network = policy
 
     async def usage(self) -> Usage:
         return Usage(1, 2, 3, 4)

@@ -10,8 +10,11 @@ from local.sandboxes.namespaces.network import MAX_INDEX, Network, relay_address
 from local.sandboxes.namespaces.settings import Names
 
 SUBNET = ipaddress.IPv4Network("100.64.16.0/20")
-FIREWALL = Firewall("castari_x", "cx-", SUBNET, ("10.255.255.53",), (relay_address(SUBNET), 4570))
-NETWORK = Network(SUBNET, FIREWALL, ("10.255.255.53", "192.0.2.1"), 1400)
+DOORS = {"http": 1, "tls": 2, "names_udp": 3, "names_tcp": 4}
+FIREWALL = Firewall(
+    "castari_x", "cx-", SUBNET, ("10.255.255.53",), (relay_address(SUBNET), 4570), DOORS, 2_000_065_536
+)
+NETWORK = Network(SUBNET, ("10.255.255.53", "192.0.2.1"), 1400)
 
 
 def test_every_sandbox_the_gateway_and_the_relay_have_addresses_of_their_own() -> None:
@@ -49,7 +52,18 @@ def test_no_internet_denies_everything() -> None:
     )
 
 
-@pytest.mark.parametrize("rule", ["example.com", "10.0.0.0/33", "::/0", '1.2.3.4" }; flush ruleset'])
+def test_names_are_left_to_the_process_that_connects_by_name() -> None:
+    policy = NetworkPolicy(allow_out=("192.0.2.0/24", "*.example.com"), deny_out=("0.0.0.0/0",))
+    assert FIREWALL.elements("cx-3", policy) == (
+        'add element inet castari_x allowed { "cx-3" . 192.0.2.0/24 }\n'
+        'add element inet castari_x denied { "cx-3" . 0.0.0.0/0 }\n'
+        'add element inet castari_x by_name { "cx-3" }\n'
+    )
+
+
+@pytest.mark.parametrize(
+    "rule", ["a.com:80", "localhost", "*", "10.0.0.0/33", "::/0", '1.2.3.4" }; flush ruleset']
+)
 def test_a_rule_that_is_no_ipv4_network_is_refused(rule: str) -> None:
     with pytest.raises(EngineError, match="use an IPv4 address or CIDR block"):
         FIREWALL.elements("cx-3", NetworkPolicy(allow_out=(rule,)))

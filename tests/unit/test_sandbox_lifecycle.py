@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from local.sandboxes.engine import BASE_LAYER
+from local.sandboxes.engine import BASE_LAYER, NetworkPolicy
 from local.sandboxes.server.app import make_app
 from local.sandboxes.server.errors import ApiError, SandboxMissingError
 from local.sandboxes.server.layers import Layers
 from local.sandboxes.server.lifecycle import Lifecycle
 from local.sandboxes.server.sandbox import Sandbox
-from local.sandboxes.server.schemas import NewSandbox
+from local.sandboxes.server.schemas import NetworkUpdate, NewSandbox
 from local.sandboxes.server.settings import Settings
 from local.sandboxes.server.snapshots import SnapshotCatalogue
 from local.sandboxes.server.templates import Template
@@ -206,6 +206,19 @@ async def test_a_name_belongs_to_its_latest_snapshot_also_after_a_restart(
     found = again.find("mine")
     assert found == latest
     assert len(list(again)) == 2
+
+
+async def test_a_sandbox_is_held_to_what_its_client_asked_for_last(lifecycle: Lifecycle) -> None:
+    first = {"allowOut": ["example.com", "8.8.8.8"], "denyOut": ["0.0.0.0/0"], "dnsServers": ["9.9.9.9"]}
+    sandbox = await create(lifecycle, network=first)
+    assert sandbox.guest.spec.network == NetworkPolicy(
+        allow_out=("example.com", "8.8.8.8", "9.9.9.9"), deny_out=("0.0.0.0/0",)
+    )
+    await lifecycle.set_network(sandbox, NetworkUpdate(allow_internet_access=False))
+    assert guest_of(sandbox).network == NetworkPolicy(allow_internet=False)
+    (copy,) = await lifecycle.fork(sandbox, 15, 1)
+    assert isinstance(copy, Sandbox)
+    assert copy.guest.spec.network == NetworkPolicy(allow_internet=False)
 
 
 async def until(condition: Callable[[], bool]) -> None:

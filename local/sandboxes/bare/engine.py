@@ -10,7 +10,14 @@ import tempfile
 from pathlib import Path
 
 from local.sandboxes.bare.tree import ProcessTree
-from local.sandboxes.engine import BASE_LAYER, DeathCause, EngineError, SandboxSpec, Usage
+from local.sandboxes.engine import (
+    BASE_LAYER,
+    DeathCause,
+    EngineError,
+    NetworkPolicy,
+    SandboxSpec,
+    Usage,
+)
 
 
 class BareSandbox:
@@ -52,6 +59,9 @@ class BareSandbox:
     async def snapshot(self, layer_id: str) -> None:
         """Copy its home."""
         shutil.copytree(self._directory / "home", self._layers / layer_id, symlinks=True)
+
+    async def set_network(self, policy: NetworkPolicy) -> None:
+        """Do nothing: it has the host's network."""
 
     async def usage(self) -> Usage:
         """Add up its processes and files."""

@@ -12,6 +12,7 @@ from local.sandboxes.namespaces.cell import Cell
 from local.sandboxes.namespaces.cells import Cells
 from local.sandboxes.namespaces.cgroups import find_cgroup
 from local.sandboxes.namespaces.disk import Disk, open_disk
+from local.sandboxes.namespaces.egress import Egress
 from local.sandboxes.namespaces.identity import can_shift
 from local.sandboxes.namespaces.leftovers import claim_instance, remove_leftovers
 from local.sandboxes.namespaces.network import Network, open_network, relay_address
@@ -33,6 +34,7 @@ class NamespaceEngine:
         self._doomed: set[str] = set()
         self._ends: set[asyncio.Task[None]] = set()
         self._network: Network
+        self._egress: Egress
         self._disk: Disk
         self._cells: Cells
 
@@ -52,7 +54,8 @@ class NamespaceEngine:
             self._stack.push_async_callback(remove_leftovers, names, for_good=True)
             names.stage.mkdir(exist_ok=True)
             self._disk = await asyncio.to_thread(open_disk, settings.state_dir, names.disk, settings.disk_gb)
-            self._network = await open_network(settings)
+            self._network, self._egress = await open_network(settings)
+            self._stack.push_async_callback(self._egress.close)
             find_cgroup(names.cgroup).create_parent()
             own_ids = can_shift((*settings.root.directories, self._disk.mount))
             if not own_ids:
@@ -75,13 +78,13 @@ class NamespaceEngine:
         cell = None
         try:
             cell = await self._cells.take()
-            await self._network.restrict(cell.plan.veth, spec.network)
+            await self._egress.hold(cell.plan, spec.network)
             await cell.claim(claim)
         except BaseException:
-            await self._release(spec, layers, cell)
+            await self._release(layers, cell)
             raise
-        self._follow(self._end(spec, layers, cell))
-        return NamespaceSandbox(spec, cell, self._disk, base)
+        self._follow(self._end(layers, cell))
+        return NamespaceSandbox(spec, cell, self._disk, base, self._egress)
 
     async def delete_layer(self, layer_id: str) -> None:
         """Delete a layer. Sandboxes that run on it keep it until they end."""
@@ -111,15 +114,15 @@ class NamespaceEngine:
         self._ends.add(task)
         task.add_done_callback(self._ends.discard)
 
-    async def _end(self, spec: SandboxSpec, layers: tuple[str, ...], cell: Cell) -> None:
+    async def _end(self, layers: tuple[str, ...], cell: Cell) -> None:
         await cell.dead.wait()
-        await self._release(spec, layers, cell)
+        await self._release(layers, cell)
 
-    async def _release(self, spec: SandboxSpec, layers: tuple[str, ...], cell: Cell | None) -> None:
+    async def _release(self, layers: tuple[str, ...], cell: Cell | None) -> None:
         self._uses.subtract(layers)
         if cell:
             await cell.kill()
-            await self._network.forget(cell.plan.veth, spec.network)
+            await self._egress.forget(cell.plan)
         await self._bury_layers()
 
     async def _bury_layers(self) -> None:

@@ -2,17 +2,11 @@
 
 import asyncio
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from local.sandboxes.egress.rules import EVERYWHERE, UNREACHABLE, is_name, parse_network
 from local.sandboxes.engine import EngineError, NetworkPolicy
-
-# This network, private, carrier-grade NAT (sandboxes themselves), loopback, link-local (cloud
-# metadata), multicast and reserved. The documentation ranges are left open: some hosts
-# have their package mirrors there.
-_UNREACHABLE = (
-    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
-    "192.168.0.0/16", "224.0.0.0/3",
-)  # fmt: skip
 
 MAX_FLOWS = 2500
 """Connections of one sandbox at a time, as many as E2B allows: all share one table of the host's kernel."""
@@ -25,6 +19,7 @@ table inet {table} {{
     set unreachable {{ type ipv4_addr; flags interval; auto-merge; elements = {{ {unreachable} }} }}
     set allowed {{ type ifname . ipv4_addr; flags interval; }}
     set denied {{ type ifname . ipv4_addr; flags interval; }}
+    set by_name {{ type ifname; }}
     set flows {{ type ifname; flags dynamic; size 65536; }}
 
     chain honest {{
@@ -34,6 +29,7 @@ table inet {table} {{
     }}
     chain own_policy {{
         iifname . ip daddr @allowed return
+        iifname . ip daddr @denied ct state established meta l4proto tcp counter reject with tcp reset
         iifname . ip daddr @denied counter reject with icmp type admin-prohibited
     }}
     chain from_sandbox_to_world {{
@@ -45,10 +41,23 @@ table inet {table} {{
     }}
     chain from_sandbox_to_host {{
         jump honest
+        iifname @by_name ip daddr {gateway} ct status dnat jump diverted
         jump own_policy
         ip daddr @resolvers meta l4proto {{ tcp, udp }} th dport 53 accept
         {relay}
         counter reject with icmp type admin-prohibited
+    }}
+    chain diverted {{
+        tcp dport {{ {http}, {tls}, {names_tcp} }} accept
+        udp dport {names_udp} accept
+    }}
+    chain from_egress_process {{
+        ct state established,related accept
+        ip daddr @resolvers meta l4proto {{ tcp, udp }} th dport 53 accept
+        ip daddr @unreachable counter reject with icmp type admin-prohibited
+        fib daddr type local counter reject with icmp type admin-prohibited
+        ip daddr 0.0.0.0/0 tcp dport {{ 80, 443 }} accept
+        counter reject
     }}
     chain input {{
         type filter hook input priority filter - 5
@@ -63,6 +72,16 @@ table inet {table} {{
     chain output {{
         type filter hook output priority filter - 5
         oifname "{veth}*" ct state new counter drop
+        ip saddr {gateway} oifname != "lo" ct state new counter drop
+        meta skuid {uid} jump from_egress_process
+    }}
+    chain divert {{
+        type nat hook prerouting priority dstnat
+        iifname . ip daddr @allowed return
+        iifname @by_name udp dport 53 redirect to :{names_udp}
+        iifname @by_name tcp dport 53 redirect to :{names_tcp}
+        iifname @by_name tcp dport 80 redirect to :{http}
+        iifname @by_name tcp dport 443 redirect to :{tls}
     }}
     chain translate {{
         type nat hook postrouting priority srcnat
@@ -74,35 +93,47 @@ table inet {table} {{
 
 @dataclass(frozen=True)
 class Firewall:
-    """The table of one instance. `relay` is the one address and TCP port of the host that is open."""
+    """The table of one instance. `relay` is the one address and TCP port of the host that is open.
+
+    `doors` are the ports, on the gateway, of the process that connects by name; it runs as user `uid`.
+    """
 
     table: str
     veth: str
     subnet: ipaddress.IPv4Network
     resolvers: tuple[str, ...]
     relay: tuple[str, int] | None
+    doors: Mapping[str, int]
+    uid: int
 
     async def load(self) -> None:
         """Put the rules in force, in place of any that were."""
         relay = "ip daddr {} tcp dport {} accept".format(*self.relay) if self.relay else ""
         rules = _RULES.format(
             table=self.table, veth=self.veth, subnet=self.subnet, relay=relay, flows=MAX_FLOWS,
-            resolvers=", ".join(self.resolvers), unreachable=", ".join(_UNREACHABLE),
+            resolvers=", ".join(self.resolvers), unreachable=", ".join(map(str, UNREACHABLE)),
+            gateway=self.subnet[1], uid=self.uid, **self.doors,
         )  # fmt: skip
         await run_nft(rules)
 
-    async def restrict(self, veth: str, policy: NetworkPolicy) -> None:
-        """Hold a sandbox to `policy`. Raises `EngineError` for a rule that is no IPv4 network."""
-        await run_nft(self.elements(veth, policy))
+    async def change(self, veth: str, before: NetworkPolicy, policy: NetworkPolicy) -> None:
+        """Hold a sandbox to `policy` in place of `before`, at once.
 
-    async def forget(self, veth: str, policy: NetworkPolicy) -> None:
-        """Drop what `restrict` did for a sandbox."""
-        await run_nft(self.elements(veth, policy).replace("add element", "delete element"))
+        Raises `EngineError` for a rule that is no IPv4 network and no name.
+        """
+        gone = self.elements(veth, before).replace("add element", "delete element")
+        await run_nft(gone + self.elements(veth, policy))
 
     def elements(self, veth: str, policy: NetworkPolicy) -> str:
         """Return the commands that put `policy` in force for the sandbox behind `veth`."""
-        denied = policy.deny_out if policy.allow_internet else ("0.0.0.0/0",)
-        return self._add("allowed", veth, policy.allow_out) + self._add("denied", veth, denied)
+        denied = policy.deny_out if policy.allow_internet else (str(EVERYWHERE),)
+        allowed = tuple(rule for rule in policy.allow_out if not is_name(rule))
+        by_name = f'add element inet {self.table} by_name {{ "{veth}" }}\n'
+        return (
+            self._add("allowed", veth, allowed)
+            + self._add("denied", veth, denied)
+            + (by_name if allowed != policy.allow_out else "")
+        )
 
     def _add(self, name: str, veth: str, networks: tuple[str, ...]) -> str:
         merged = ipaddress.collapse_addresses(map(_network, networks))
@@ -128,6 +159,6 @@ async def run_nft(rules: str) -> None:
 
 def _network(text: str) -> ipaddress.IPv4Network:
     try:
-        return ipaddress.IPv4Network(text, strict=False)
+        return parse_network(text)
     except ValueError as error:
-        raise EngineError(f"egress rule {text!r}: use an IPv4 address or CIDR block") from error
+        raise EngineError(str(error)) from error

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.sandboxes.engine import EngineError, NetworkPolicy
+from local.sandboxes.engine import EngineError
 from local.sandboxes.namespaces import instances
+from local.sandboxes.namespaces.egress import Egress
+from local.sandboxes.namespaces.egress_process import EgressDoors, EgressProcess
 from local.sandboxes.namespaces.firewall import Firewall, remove_table
+from local.sandboxes.namespaces.identity import first_uid_of
 from local.sandboxes.namespaces.netlink import Netlink
 from local.sandboxes.namespaces.settings import EngineSettings, Names
 
 _RESOLVER_FILES = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
-_OPEN = NetworkPolicy()
 
 MAX_INDEX = 4000
 """The highest number of a sandbox at one time; an instance has 4,094 addresses."""
@@ -26,14 +28,13 @@ class Network:
     """The addresses in force: sandbox number n has the n-th after the gateway, the relay the last."""
 
     subnet: ipaddress.IPv4Network
-    firewall: Firewall
     nameservers: tuple[str, ...]
     mtu: int
 
     @property
     def gateway(self) -> str:
         """The host's end of every link."""
-        return str(self.subnet[1])
+        return gateway_of(self.subnet)
 
     @property
     def resolv_conf(self) -> str:
@@ -44,27 +45,28 @@ class Network:
         """Return the address of sandbox number `index`, from 1 to `MAX_INDEX`."""
         return str(self.subnet[1 + index])
 
-    async def restrict(self, veth: str, policy: NetworkPolicy) -> None:
-        """Hold a sandbox to its policy before it starts; the default needs nothing."""
-        if policy != _OPEN:
-            await self.firewall.restrict(veth, policy)
 
-    async def forget(self, veth: str, policy: NetworkPolicy) -> None:
-        """Drop what was kept for a sandbox that ended."""
-        if policy != _OPEN:
-            await self.firewall.forget(veth, policy)
-
-
-async def open_network(settings: EngineSettings) -> Network:
-    """Give an instance its slice of addresses, the relay's address and the firewall."""
+async def open_network(settings: EngineSettings) -> tuple[Network, Egress]:
+    """Give an instance its slice of addresses, the relay's address and the firewall, with no policy yet."""
     subnet = instances.join(settings.instance, settings.address_range)
     nameservers = settings.nameservers or host_nameservers()
     relay = (relay_address(subnet), settings.relay_port) if settings.relay_port else None
     if relay:
         _add_to_loopback(relay[0])
-    firewall = Firewall(settings.names.table, settings.names.veth, subnet, nameservers, relay)
+    egress = await _open_egress(settings.names, subnet, nameservers, relay)
+    return Network(subnet, nameservers, _mtu()), egress
+
+
+async def _open_egress(
+    names: Names, subnet: ipaddress.IPv4Network, nameservers: tuple[str, ...], relay: tuple[str, int] | None
+) -> Egress:
+    gateway = gateway_of(subnet)
+    # No sandbox has the gateway's address, so the ids that go with it are free.
+    uid = first_uid_of(gateway)
+    doors = EgressDoors.open(gateway)
+    firewall = Firewall(names.table, names.veth, subnet, nameservers, relay, doors.ports(), uid)
     await firewall.load()
-    return Network(subnet, firewall, nameservers, _mtu())
+    return Egress(firewall, EgressProcess(doors, f"{names.cgroup}/egress", uid, nameservers))
 
 
 async def remove_network(names: Names) -> None:
@@ -73,6 +75,11 @@ async def remove_network(names: Names) -> None:
     await remove_table(names.table)
     if subnet := instances.slice_of(names.instance):
         _remove_from_loopback(relay_address(subnet))
+
+
+def gateway_of(subnet: ipaddress.IPv4Network) -> str:
+    """Return the host's address that an instance's sandboxes send everything to."""
+    return str(subnet[1])
 
 
 def relay_address(subnet: ipaddress.IPv4Network) -> str:

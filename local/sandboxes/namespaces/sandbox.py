@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from local.sandboxes.engine import DeathCause, EngineError, SandboxSpec, Usage
+from local.sandboxes.engine import DeathCause, EngineError, NetworkPolicy, SandboxSpec, Usage
 from local.sandboxes.namespaces.cell import Cell
 from local.sandboxes.namespaces.disk import Disk
+from local.sandboxes.namespaces.egress import Egress
 
 T = TypeVar("T")
 
@@ -22,6 +23,7 @@ class NamespaceSandbox:
     cell: Cell
     disk: Disk
     base: tuple[Path, ...]
+    egress: Egress
 
     @property
     def envd_socket(self) -> Path:
@@ -50,6 +52,12 @@ class NamespaceSandbox:
             if not was_frozen:
                 with contextlib.suppress(EngineError):  # It was killed in the meantime.
                     await self._set_frozen(False)
+
+    async def set_network(self, policy: NetworkPolicy) -> None:
+        """Hold it to another network policy from now on."""
+        if self.cell.dead.is_set():
+            raise EngineError("the sandbox has ended")
+        await self.egress.hold(self.cell.plan, policy)
 
     async def usage(self) -> Usage:
         """Return what it uses now."""

@@ -10,7 +10,7 @@ from local.sandboxes.server.lifecycle import Lifecycle
 from local.sandboxes.server.metrics import measure
 from local.sandboxes.server.registry import Listing
 from local.sandboxes.server.sandbox import Sandbox
-from local.sandboxes.server.schemas import Fork, NewSandbox, Timeout, read_body
+from local.sandboxes.server.schemas import Fork, NetworkUpdate, NewSandbox, Timeout, read_body
 
 MAX_KEY = 255
 
@@ -37,6 +37,7 @@ class SandboxRoutes:
             web.get("/sandboxes/{id}", self.info),
             web.delete("/sandboxes/{id}", self.kill),
             web.post("/sandboxes/{id}/timeout", self.set_timeout),
+            web.put("/sandboxes/{id}/network", self.set_network),
             web.post("/sandboxes/{id}/pause", self.pause),
             web.post("/sandboxes/{id}/resume", self.resume),
             web.post("/sandboxes/{id}/fork", self.fork),
@@ -85,6 +86,12 @@ class SandboxRoutes:
         """Set when a running sandbox ends, from now on."""
         seconds = (await read_body(request, Timeout)).timeout
         self._lifecycle.set_timeout(self._running(request), seconds)
+        return web.Response(status=204)
+
+    async def set_network(self, request: web.Request) -> web.Response:
+        """Replace where a running sandbox may connect to."""
+        wish = await read_body(request, NetworkUpdate)
+        await self._lifecycle.set_network(self._sandbox(request), wish)
         return web.Response(status=204)
 
     async def pause(self, request: web.Request) -> web.Response:

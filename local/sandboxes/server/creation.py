@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime
 
-from local.sandboxes.engine import Engine, EngineError, NetworkPolicy, SandboxSpec
+from local.sandboxes.engine import Engine, EngineError, SandboxSpec
 from local.sandboxes.server.access import new_id, new_token
 from local.sandboxes.server.errors import ApiError
+from local.sandboxes.server.network_policy import policy_of
 from local.sandboxes.server.sandbox import Sandbox
 from local.sandboxes.server.schemas import NewSandbox
 from local.sandboxes.server.templates import Template
@@ -13,7 +14,8 @@ from local.sandboxes.server.upstream import Upstream
 
 async def make_sandbox(engine: Engine, request: NewSandbox, template: Template) -> Sandbox:
     """Make a sandbox with no time to live yet. Raises `ApiError` if the engine can not."""
-    spec = SandboxSpec(new_id(), template.layers, template.limits, template.privileges, _policy(request))
+    policy = policy_of(request.network, allow_internet=request.allow_internet_access is not False)
+    spec = SandboxSpec(new_id(), template.layers, template.limits, template.privileges, policy)
     try:
         guest = await engine.create(spec)
     except EngineError as error:
@@ -28,8 +30,3 @@ async def make_sandbox(engine: Engine, request: NewSandbox, template: Template) 
         raise
     now = datetime.now(UTC)
     return Sandbox(request, template, new_token(), guest, upstream, started_at=now, end_at=now)
-
-
-def _policy(request: NewSandbox) -> NetworkPolicy:
-    network = request.network
-    return NetworkPolicy(request.allow_internet_access, network.allow_out, network.deny_out)

@@ -13,9 +13,10 @@ from local.sandboxes.server.counters import Counters
 from local.sandboxes.server.creation import make_sandbox
 from local.sandboxes.server.errors import ApiError, SandboxMissingError
 from local.sandboxes.server.layers import Layers
+from local.sandboxes.server.network_policy import policy_of
 from local.sandboxes.server.registry import Registry
 from local.sandboxes.server.sandbox import Sandbox
-from local.sandboxes.server.schemas import NewSandbox
+from local.sandboxes.server.schemas import NetworkUpdate, NewSandbox
 from local.sandboxes.server.settings import Settings
 from local.sandboxes.server.snapshots import Snapshot
 from local.sandboxes.server.templates import Template
@@ -137,6 +138,23 @@ class Lifecycle:
         """Keep a sandbox's filesystem under an id, and a name if there is one. Raises `ApiError`."""
         async with self._changing(sandbox):
             return await self._layers.snapshot(sandbox, name)
+
+    async def set_network(self, sandbox: Sandbox, wish: NetworkUpdate) -> None:
+        """Replace what a running sandbox may connect to. Raises `ApiError`."""
+        policy = policy_of(wish, allow_internet=wish.allow_internet_access is not False)
+        async with self._changing(sandbox):
+            if sandbox.state == "paused":
+                raise ApiError(409, f"sandbox {sandbox.sandbox_id} is paused: connect to it first")
+            await sandbox.guest.set_network(policy)
+            egress = wish.model_dump(exclude={"allow_internet_access"})
+            # Copies that are made of it are held to the same.
+            sandbox.request = sandbox.request.model_copy(
+                update={
+                    "allow_internet_access": wish.allow_internet_access,
+                    "network": sandbox.request.network.model_copy(update=egress),
+                }
+            )
+        log.event("sandbox_network_changed", sandbox_id=sandbox.sandbox_id)
 
     async def close(self) -> None:
         """End all sandboxes."""

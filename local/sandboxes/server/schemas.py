@@ -18,6 +18,11 @@ Texts = Annotated[
     Field(max_length=MAX_ENTRIES),
     BeforeValidator(lambda value: {} if value is None else value),
 ]
+Rules = Annotated[
+    tuple[str, ...],
+    Field(max_length=MAX_ENTRIES),
+    BeforeValidator(lambda value: () if value is None else value),
+]
 Seconds = Annotated[int, Field(ge=0)]
 
 
@@ -27,15 +32,30 @@ class Body(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
 
-class Network(Body):
-    """Where a sandbox may connect to, and who may connect to it (nobody, here)."""
+class Egress(Body):
+    """Where a sandbox may connect to."""
 
-    allow_out: tuple[str, ...] = Field((), max_length=MAX_ENTRIES)
-    deny_out: tuple[str, ...] = Field((), max_length=MAX_ENTRIES)
-    allow_public_traffic: bool | None = None
+    allow_out: Rules = ()
+    deny_out: Rules = ()
     dns_servers: tuple[str, ...] | None = None
     egress_proxy: dict[str, Any] | None = None
     rules: dict[str, Any] | None = None
+
+
+class Network(Egress):
+    """Where a sandbox may connect to, and who may connect to it (nobody, here)."""
+
+    allow_public_traffic: bool | None = None
+    mask_request_host: str | None = None
+    https_ports: tuple[int, ...] | None = None
+
+
+class NetworkUpdate(Egress):
+    """Where a running sandbox may connect to from now on: what is left out is open again."""
+
+    allow_internet_access: bool | None = Field(
+        default=None, validation_alias=AliasChoices("allow_internet_access", "allowInternetAccess")
+    )
 
 
 class AutoResume(Body):
@@ -51,8 +71,8 @@ class NewSandbox(Body):
     timeout: Seconds | None = None
     auto_pause: bool = False
     auto_resume: AutoResume = AutoResume()
-    allow_internet_access: bool = Field(
-        default=True, validation_alias=AliasChoices("allow_internet_access", "allowInternetAccess")
+    allow_internet_access: bool | None = Field(
+        default=None, validation_alias=AliasChoices("allow_internet_access", "allowInternetAccess")
     )
     network: Network = Field(default_factory=Network.model_construct)
     metadata: Texts = {}
@@ -67,9 +87,6 @@ class NewSandbox(Body):
             "MCP gateways": self.mcp,
             "workload identity (iam)": self.iam,
             "volumes": self.volume_mounts,
-            "egress proxies": self.network.egress_proxy,
-            "header rules for egress": self.network.rules,
-            "DNS servers of your own": self.network.dns_servers,
         }
         for name, wish in wishes.items():
             if wish:

@@ -1,0 +1,1 @@
+"""Lets sandboxes out by name: a process that reads where a connection wants to go, and connects."""
