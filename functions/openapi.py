@@ -3,7 +3,6 @@
 `python -m functions.openapi`; a test says when that is due.
 """
 
-import copy
 import importlib
 import json
 import sys
@@ -13,11 +12,15 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 
 from castari.http.routing import PREFIX
+from castari.schemas.invocations import OutputResponse
 from castari.schemas.shapes import ErrorResponse
+from functions.openapi_operations import invoke_operation, output_operation
 
 DOCUMENT = Path(__file__).parent / "api" / "openapi.json"
 _RESOLVING = ("api", "secrets")
 _QUEUE = f"{PREFIX}/agents/{{slug}}/invocations"
+_ONE = f"{_QUEUE}/{{invocation_id}}"
+_OUTPUT = f"{_ONE}/output"
 _INVOKE = f"{PREFIX}/agents/{{slug}}/invoke"
 _VENDORS_SCHEMAS = ("HTTPValidationError", "ValidationError", "ResponseValidationError")
 _DESCRIPTION = """\
@@ -46,9 +49,11 @@ def build() -> dict[str, Any]:
     parts = [_part(importlib.import_module(f"functions.{name}.app").app) for name in _RESOLVING]
     paths = {path: operations for part in parts for path, operations in part["paths"].items()}
     paths[f"{PREFIX}/health"] = {"get": _HEALTH}
-    paths[_INVOKE] = {"post": _invoke(paths[_QUEUE]["post"])}
+    paths[_INVOKE] = {"post": invoke_operation(paths[_QUEUE]["post"])}
     schemas = {name: shape for part in parts for name, shape in part["components"]["schemas"].items()}
-    schemas["ErrorResponse"] = ErrorResponse.model_json_schema()
+    paths[_OUTPUT] = {"get": output_operation(paths[_ONE]["get"])}
+    for shape in (ErrorResponse, OutputResponse):
+        schemas[shape.__name__] = shape.model_json_schema()
     return {
         "openapi": "3.1.0",
         "info": {"title": "Castari", "version": "1", "description": _DESCRIPTION},
@@ -88,23 +93,6 @@ def _responses(responses: dict[str, Any]) -> dict[str, Any]:
         if status == "204":
             response.pop("content", None)
     return {**kept, "default": {"$ref": "#/components/responses/Error"}}
-
-
-def _invoke(queue: dict[str, Any]) -> dict[str, Any]:
-    """Return what `invoke` does, which is queueing's twin that waits; its function has no resolver."""
-    operation = copy.deepcopy(queue)
-    operation["summary"] = "Invoke an agent"
-    operation["operationId"] = "invoke_agent"
-    operation["description"] = (
-        "Run a prompt and wait for the answer at most 25 seconds; after that, a 202 says where to poll. An"
-        " agent that failed (500), timed out (504) or lost its sandbox (502) answers with the invocation too."
-    )
-    shape = {"$ref": "#/components/schemas/InvocationResponse"}
-    operation["responses"] = {
-        "200": {"description": "Done", "content": {"application/json": {"schema": shape}}},
-        **operation["responses"],
-    }
-    return operation
 
 
 if __name__ == "__main__":

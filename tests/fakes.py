@@ -1,6 +1,7 @@
 """Fakes of what a test must not need: a sandbox service that runs nothing, and clocks that are set."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -70,14 +71,20 @@ class FakeSandboxes:
     """The sandbox that each snapshot was made of."""
     snapshots_made: int = 0
     calls: list[str] = field(default_factory=list)
+    hangs: set[str] = field(default_factory=set)
+    """Methods that never answer."""
     failures: dict[str, list[CastariError]] = field(default_factory=dict)
     """Errors that the next calls of a method raise instead."""
+    printed: dict[str, bytes] = field(default_factory=dict)
+    """What running agents have printed so far, by stream."""
+    lie: dict[str, Any] = field(default_factory=dict)
+    """What a hostile sandbox says instead."""
     _by_key: dict[str, str] = field(default_factory=dict)
 
     async def create(
         self, template: str, *, timeout_seconds: int, metadata: Mapping[str, str], idempotency_key: str
     ) -> SandboxAccess:
-        self._called("create")
+        await self._called_and_answered("create")
         if template.startswith("snapshot-") and template not in self.snapshots:
             raise SandboxMissing("no such snapshot")
         sandbox_id = self._by_key.setdefault(idempotency_key, f"sandbox{len(self._by_key)}")
@@ -100,13 +107,22 @@ class FakeSandboxes:
         environment: Mapping[str, SecretStr],
         timeout_seconds: float,
     ) -> FakeCommand:
-        self._called("start")
+        await self._called_and_answered("start")
         if access.sandbox_id not in self.alive:
             raise SandboxMissing("it is gone")
         assert access.access_token.get_secret_value() == f"token-{access.sandbox_id}"
+        if " output " in command:
+            return FakeCommand(self._shown(command))
         plain = {name: value.get_secret_value() for name, value in environment.items()}
         self.alive[access.sandbox_id].commands.append((command, plain, timeout_seconds))
         return FakeCommand(self.script(self, access.sandbox_id, plain))
+
+    async def _shown(self, command: str) -> AsyncIterator[dict[str, Any]]:
+        """Play the runner's `output`, which does not wait here."""
+        *_, _folder, stream, offset, limit, _seconds = command.split()
+        part = self.printed.get(stream, b"")[int(offset) :][: int(limit)]
+        told = {"offset": int(offset), "content": base64.b64encode(part).decode()}
+        yield {"castari": "output", **told, **self.lie}
 
     async def kill(self, sandbox_id: str) -> bool:
         self._called("kill")
@@ -150,6 +166,11 @@ class FakeSandboxes:
         """End what is past its own time, as the service does."""
         for sandbox_id in [each for each, sandbox in self.alive.items() if sandbox.ends_at <= self.clock()]:
             del self.alive[sandbox_id]
+
+    async def _called_and_answered(self, method: str) -> None:
+        self._called(method)
+        if method in self.hangs:
+            await asyncio.Event().wait()
 
     def _called(self, method: str) -> None:
         self.calls.append(method)

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from tests.cloudformation import load_template
 
+_NAMED = re.compile(r"/api/v1/agents/(?P<slug>[^/]+)/(?:invocations/(?P<invocation_id>[^/]+))?")
 _BOUNDARY = "a-boundary-of-the-tests"
 
 
@@ -115,8 +116,8 @@ class Gateway:
             },
             "isBase64Encoded": body is not None and not text,
         }
-        if slug := re.match(r"/api/v1/agents/([^/]+)/", path):
-            event["pathParameters"] = {"slug": slug[1]}
+        if named := _NAMED.match(path):
+            event["pathParameters"] = {name: found for name, found in named.groupdict().items() if found}
         if query:
             event["queryStringParameters"] = {name: str(value) for name, value in query.items()}
         if body is not None:

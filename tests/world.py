@@ -238,9 +238,18 @@ class Worker:
             self.agents, self.sandboxes, self.pool, self.deletions, self.checks, self.retention
         )
 
-    async def call(self, agent: Agent, prompt: str = "hi", *, seconds: float = 5, **more: Any) -> Invocation:
+    async def call(
+        self,
+        agent: Agent,
+        prompt: str = "hi",
+        *,
+        seconds: float = 5,
+        start_seconds: float | None = None,
+        **more: Any,
+    ) -> Invocation:
         """Invoke and wait."""
-        return await self.calls.call(agent, self.invocations.draft(agent, prompt, **more), seconds)
+        draft = self.invocations.draft(agent, prompt, **more)
+        return await self.calls.call(agent, draft, seconds, start_seconds=start_seconds)
 
     async def warm_up(self, agent: Agent) -> str:
         """Make one warm sandbox and return its id."""

@@ -1,4 +1,4 @@
-"""What a sandbox starts: `python3 -I -S /opt/castari run RUN_FILE` or `build`."""
+"""What a sandbox starts: `python3 -I -S /opt/castari run RUN_FILE`, `output …` or `build`."""
 
 import sys
 
@@ -7,9 +7,13 @@ match sys.argv[1:]:
         from runner.main import main
 
         sys.exit(main(run_file))
+    case ["output", folder, stream, offset, limit, seconds]:
+        from runner.live import main as read
+
+        sys.exit(read(folder, stream, int(offset), int(limit), float(seconds)))
     case ["build"]:
         from builder.main import main as build
 
         sys.exit(build())
     case _:
-        sys.exit("usage: python3 -I -S /opt/castari run RUN_FILE | build")
+        sys.exit("usage: castari run RUN_FILE | output FOLDER STREAM OFFSET LIMIT SECONDS | build")

@@ -1,28 +1,22 @@
-"""HTTP invoke: starts an invocation, waits as long as the gateway allows, answers 200 or 202."""
+"""HTTP, what looks into sandboxes: invoke, which waits as long as the gateway allows, and live output."""
 
-import base64
 import time
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import ValidationError
 
 from castari import bootstrap, bootstrap_sandboxes
-from castari.errors import InvalidRequest
-from castari.http.answers import Answer, Event, answer
+from castari.http.answers import Answer, Event
 from castari.http.idempotency import header_of, request_of
+from castari.http.invoking import outcome_answer, prompt_of, wait_of
 from castari.http.serving import serve
-from castari.http.validation import parse_json, validation_answer
-from castari.models import ApiKey, Invocation, InvocationStatus
+from castari.models import Agent, ApiKey, Invocation
 from castari.observability import logger, metrics, tracer
-from castari.schemas.invocations import InvocationAccepted, InvocationCreate, InvocationResponse
 
-_ANSWERS: dict[InvocationStatus, tuple[int, str]] = {
-    "failed": (500, "Agent execution failed"),
-    "timed_out": (504, "Timeout exceeded"),
-    "lost": (502, "Sandbox lost"),
-    "cancelled": (409, "Invocation cancelled"),
-}
+_LEAST_SECONDS = 3.0
+"""With less of the gateway's patience left, a prompt goes by the queue: a sandbox may need as long."""
+_HAND_BACK_SECONDS = 1.0
+"""For putting a prompt into the queue whose sandbox did not start in time."""
 
 
 @tracer.capture_lambda_handler(capture_response=False)
@@ -30,54 +24,56 @@ _ANSWERS: dict[InvocationStatus, tuple[int, str]] = {
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Answer one request of API Gateway, payload format 2.0."""
-    return serve(event, bootstrap.authentication(), _respond)
+    respond = _output if event["rawPath"].endswith("/output") else _invoke
+    return serve(event, bootstrap.authentication(), respond)
 
 
-def _respond(event: Event, key: ApiKey) -> Answer:
-    try:
-        request = InvocationCreate.model_validate(parse_json(_body(event)))
-    except ValidationError as error:
-        return validation_answer([{**each, "loc": ("body", *each["loc"])} for each in error.errors()])
+def _invoke(event: Event, key: ApiKey) -> Answer:
+    wait, left = wait_of(event), _seconds_left(event)
+    prompt = prompt_of(event)
     agent = bootstrap.agents().get(key.user_id, event["pathParameters"]["slug"])
-    draft = bootstrap.invocations().draft(
+    invocations = bootstrap.invocations()
+    is_queued = wait == 0 or left < _LEAST_SECONDS
+    make = invocations.submit if is_queued else invocations.draft
+    invocation = make(
         agent,
-        request.prompt,
-        timeout_seconds=request.timeout_seconds,
-        session_id=request.session_id,
-        request=request_of(agent, header_of(event), request),
+        prompt.prompt,
+        timeout_seconds=prompt.timeout_seconds,
+        session_id=prompt.session_id,
+        request=request_of(agent, header_of(event), prompt),
     )
-    logger.append_keys(agent_id=agent.agent_id, invocation_id=draft.invocation_id)
-    called = bootstrap_sandboxes.calls().call(agent, draft, _seconds_left(event))
-    invocation = bootstrap_sandboxes.run(called)
-    logger.append_keys(status=invocation.status, sandbox_id=invocation.sandbox_id)
-    return _answer(invocation)
+    if not is_queued:
+        invocation = _call(agent, invocation, left if wait is None else min(wait, left), left)
+    logger.append_keys(
+        agent_id=agent.agent_id,
+        invocation_id=invocation.invocation_id,
+        status=invocation.status,
+        sandbox_id=invocation.sandbox_id,
+    )
+    return outcome_answer(invocations.with_answer(invocation))
 
 
-def _body(event: Event) -> str:
-    body = event.get("body") or ""
-    if not event.get("isBase64Encoded"):
-        return str(body)
-    try:
-        return base64.b64decode(body).decode()
-    except ValueError as error:
-        raise InvalidRequest("the body is not UTF-8 text") from error
+def _call(agent: Agent, draft: Invocation, seconds: float, left: float) -> Invocation:
+    called = bootstrap_sandboxes.calls().call(
+        agent, draft, seconds, start_seconds=max(0.0, left - _HAND_BACK_SECONDS)
+    )
+    return bootstrap_sandboxes.run(called)
+
+
+def _output(event: Event, key: ApiKey) -> Answer:
+    from castari.http import output  # noqa: PLC0415 - only those who read output pay for it
+
+    named, wanted = event["pathParameters"], output.wanted_of(event)
+    agent = bootstrap.agents().get(key.user_id, named["slug"])
+    if output.has_had_all(event):
+        return output.nothing_more()
+    reading = bootstrap_sandboxes.outputs().read(
+        agent, named["invocation_id"], wanted.stream, offset=wanted.offset, wait_seconds=wanted.wait
+    )
+    return output.part_answer(event, bootstrap_sandboxes.run(reading))
 
 
 def _seconds_left(event: Event) -> float:
     """Return what is left of the gateway's patience, counted from its own time stamp."""
     began_milliseconds: int = event["requestContext"].get("timeEpoch", time.time() * 1000)
     return bootstrap.settings().limits.answer_budget_seconds - (time.time() - began_milliseconds / 1000)
-
-
-def _answer(invocation: Invocation) -> Answer:
-    if invocation.status in {"queued", "running"}:
-        location = f"/api/v1/agents/{invocation.slug}/invocations/{invocation.invocation_id}"
-        accepted = InvocationAccepted.of(invocation).model_dump(mode="json")
-        return answer(202, accepted, {"Location": location})
-    answered = bootstrap.invocations().with_answer(invocation)
-    body = InvocationResponse.of_invocation(answered).model_dump(mode="json")
-    if invocation.status not in _ANSWERS:
-        return answer(200, body)
-    status, detail = _ANSWERS[invocation.status]
-    remedy = invocation.failure.remedy if invocation.failure else None
-    return answer(status, {**body, "detail": detail, "remedy": remedy})

@@ -2,19 +2,16 @@
 
 import importlib
 import json
-from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from castari import bootstrap, bootstrap_sandboxes
+from castari import bootstrap
 from castari.errors import SandboxLost, VendorUnavailable
-from castari.ids import new_id
-from castari.models import ActiveVersion
 from castari.triggers import deploys_of, stored_keys
-from tests.fakes import FakeSandboxes, ScriptedRunner, SetClock
+from tests.fakes import FakeSandboxes, ScriptedRunner
 from tests.functional.conftest import Account
 from tests.gateway import Context
 from tests.unit.bundles import tar_gz
@@ -36,29 +33,6 @@ def queued(name: str, body: dict[str, Any]) -> dict[str, Any]:
     made = event(name)
     made["Records"][0]["body"] = json.dumps(body)
     return made
-
-
-@pytest.fixture
-def sandboxes(stack: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSandboxes]:
-    service = FakeSandboxes(SetClock(), ScriptedRunner(stack["RESULT_BUCKET"]))
-    cached = [each for each in vars(bootstrap_sandboxes).values() if hasattr(each, "cache_clear")]
-    built = [each for each in cached if each.__module__ == bootstrap_sandboxes.__name__]
-    monkeypatch.setattr(bootstrap_sandboxes, "sandboxes", lambda: service)
-    yield service
-    bootstrap_sandboxes._runner().close()
-    for each in built:
-        each.cache_clear()
-
-
-@pytest.fixture
-def poet(account: Account, sandboxes: FakeSandboxes) -> Account:
-    account.api.request("POST", "/agents", {"name": "Poet"})
-    table = bootstrap.agents_table()
-    sandboxes.snapshots["snapshot-1"] = "castari-base"
-    version = ActiveVersion(version_id=new_id("ver"), number=1, snapshot_id="snapshot-1")
-    changes = {"status": "active", "active_version": version, "latest_version_number": 1}
-    table.update(table.get(account.user_id, "poet"), changes)
-    return account
 
 
 def test_an_invoke_answers_200_with_the_public_shape(poet: Account, sandboxes: FakeSandboxes) -> None:
@@ -91,7 +65,7 @@ def test_an_invoke_that_fails_says_how_in_status_and_words(
     assert not sandboxes.alive
 
 
-def test_an_invoke_that_takes_too_long_answers_202_and_where_to_look(
+def test_an_invoke_for_which_the_gateway_has_no_time_left_goes_by_the_queue(
     poet: Account, sandboxes: FakeSandboxes
 ) -> None:
     sample = event("invoke")
@@ -99,9 +73,9 @@ def test_an_invoke_that_takes_too_long_answers_202_and_where_to_look(
     sample["pathParameters"]["slug"] = "poet"
     reply = handle("invoke", sample)
     body = json.loads(reply["body"])
-    assert (reply["statusCode"], body["status"]) == (202, "running")
+    assert (reply["statusCode"], body["status"]) == (202, "queued")
     assert reply["headers"]["Location"] == f"/api/v1/agents/poet/invocations/{body['invocation_id']}"
-    assert len(sandboxes.alive) == 1
+    assert sandboxes.calls == []
 
 
 @pytest.mark.parametrize(

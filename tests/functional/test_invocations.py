@@ -100,13 +100,41 @@ async def test_a_start_that_nobody_can_vouch_for_kills_and_ends_as_lost(world: W
     assert not world.sandboxes.alive
 
 
-async def test_a_busy_sandbox_service_is_told_to_the_caller_and_recorded(world: World) -> None:
+async def test_a_sandbox_service_that_is_down_is_told_to_the_caller_and_recorded(world: World) -> None:
     agent, worker = world.agent(), world.worker()
-    world.sandboxes.failures["create"] = [VendorRateLimited("the sandbox service makes no more")]
-    with pytest.raises(VendorRateLimited):
+    world.sandboxes.failures["create"] = [VendorUnavailable("the sandbox service is down")]
+    with pytest.raises(VendorUnavailable):
         await worker.call(agent)
     (recorded,) = worker.table.list_for_agent(agent.agent_id, limit=5, offset=0)
     assert (recorded.status, recorded.failure.code) == ("failed", "vendor_unavailable")
+
+
+async def test_a_call_that_must_wait_for_the_sandbox_service_is_left_to_the_queue(world: World) -> None:
+    agent, worker = world.agent(), world.worker()
+    world.sandboxes.failures["create"] = [VendorRateLimited("the sandbox service makes no more")]
+    invocation = await worker.call(agent)
+    assert (invocation.status, invocation.attempt) == ("queued", 1)
+    assert world.invocations.messages == [(StartInvocation(invocation_id=invocation.invocation_id), 2)]
+    assert await worker.starts.start(invocation.invocation_id) == "started on a new sandbox"
+
+
+async def test_a_sandbox_that_is_not_made_in_time_leaves_the_call_to_the_queue(world: World) -> None:
+    agent, worker = world.agent(), world.worker()
+    world.sandboxes.hangs = {"create"}
+    invocation = await worker.call(agent, start_seconds=0.05)
+    assert invocation.status == "queued"
+    assert [message for message, _ in world.invocations.messages] == [
+        StartInvocation(invocation_id=invocation.invocation_id)
+    ]
+
+
+async def test_a_start_that_is_not_confirmed_in_time_is_left_running(world: World) -> None:
+    agent, worker = world.agent(), world.worker()
+    world.sandboxes.hangs = {"start"}
+    invocation = await worker.call(agent, start_seconds=0.05)
+    assert (invocation.status, world.invocations.messages) == ("running", [])
+    world.runner.store({"invocation_id": invocation.invocation_id, "attempt": 1, "exit_code": 0})
+    assert worker.completions.complete(invocation.invocation_id, 1) == "completed"
 
 
 async def test_an_agent_that_takes_longer_than_the_caller_can_wait_is_left_running(world: World) -> None:

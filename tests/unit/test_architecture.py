@@ -39,7 +39,8 @@ LAYERS = [
     Layer(
         "castari.http",
         _INNERMOST
-        | {"castari.adapters.tables.api_keys", "castari.http", "castari.observability", "castari.services"},
+        | {"castari.adapters.tables.api_keys", "castari.http", "castari.observability"}
+        | {"castari.schemas", "castari.services"},
         {"aws_lambda_powertools"},
     ),
     Layer("castari.observability", set(), {"aws_lambda_powertools"}),
@@ -53,7 +54,7 @@ LAYERS = [
         _INNERMOST
         | _ROOTS
         | {"castari.http", "castari.observability", "castari.schemas", "castari.services", "castari.triggers"}
-        | {"castari.batches", "routes"},
+        | {"castari.batches", "functions.openapi_operations", "routes"},
         {"aws_lambda_powertools"},
     ),
     Layer("cast", {"cast", "castari.schemas"}, {"httpx", "pathspec", "rich", "typer"}),

@@ -57,6 +57,7 @@ def test_the_gateway_sends_each_path_to_the_function_that_answers_it() -> None:
         for method in operations
     }
     assert {route for route, name in functions.items() if name == "invoke"} == {
-        ("POST", "/api/v1/agents/{slug}/invoke")
+        ("POST", "/api/v1/agents/{slug}/invoke"),
+        ("GET", "/api/v1/agents/{slug}/invocations/{invocation_id}/output"),
     }
     assert all(("/secrets" in path) == (name == "secrets") for (_, path), name in functions.items())

@@ -11,8 +11,8 @@ TYPE_CHECKING = False  # The typing module costs milliseconds that the agent wou
 if TYPE_CHECKING:
     from typing import Any
 
-    from runner.output import Head, Tail
     from runner.pump import Ending
+    from runner.spool import Spool
 
 
 def main(run_file: str) -> int:
@@ -24,6 +24,7 @@ def main(run_file: str) -> int:
 
     from runner import report
     from runner.output import Head, Tail
+    from runner.spool import Spool
 
     oom_kills = report.oom_kills()
     job = json.loads(os.environ[JOB_VARIABLE])
@@ -33,7 +34,8 @@ def main(run_file: str) -> int:
     if agent:
         report.write_frame("started", pid=agent.pid)
         prompt, problem = _prompt(agent, job)
-        ending = _follow(agent, prompt, stdout, stderr, ends_at)
+        spool = Spool(job.get("spool_folder"), stdout, stderr, job["kept_bytes"])
+        ending = _follow(agent, prompt, spool, ends_at)
         facts = report.ending_facts(ending, stderr, oom_kills)
     facts |= {"problem": problem, "agent_milliseconds": round((time.monotonic() - began) * 1000)}
     report.hand_in(job, facts, stdout, ends_at)
@@ -62,7 +64,10 @@ def _prompt(agent: Agent, job: dict[str, Any]) -> tuple[bytes, str | None]:
         return b"", f"the prompt could not be fetched: {error}"
 
 
-def _follow(agent: Agent, prompt: bytes, stdout: Head, stderr: Tail, ends_at: float) -> Ending:
+def _follow(agent: Agent, prompt: bytes, spool: Spool, ends_at: float) -> Ending:
     from runner.pump import Pump
 
-    return Pump(agent, prompt, stdout, stderr).run(ends_at)
+    try:
+        return Pump(agent, prompt, spool).run(ends_at)
+    finally:
+        spool.remove()

@@ -23,9 +23,13 @@ class Head:
         """Whether something was not kept."""
         return self.seen_bytes > self._limit
 
+    def kept(self) -> bytes:
+        """Return what was kept."""
+        return b"".join(self._chunks)
+
     def content(self) -> bytes:
         """Return what was kept; a character that the limit cut in two is left out."""
-        kept = b"".join(self._chunks)
+        kept = self.kept()
         return without_broken_end(kept) if self.truncated else kept
 
 
@@ -44,9 +48,17 @@ class Tail:
         if len(self._kept) > 2 * self._limit:
             del self._kept[: -self._limit]
 
+    def overflows(self, chunk: bytes) -> bool:
+        """Whether something would be let go of with this chunk."""
+        return self.seen_bytes + len(chunk) > self._limit
+
+    def kept(self) -> bytes:
+        """Return what was kept."""
+        return bytes(self._kept[-self._limit :])
+
     def text(self) -> str:
         """Return what was kept; bytes that are no UTF-8 become replacement characters."""
-        return bytes(self._kept[-self._limit :]).decode("utf-8", "replace")
+        return self.kept().decode("utf-8", "replace")
 
 
 def without_broken_end(content: bytes) -> bytes:

@@ -6,6 +6,7 @@ import time
 
 from runner.output import Head, Tail
 from runner.process import Agent, kill_group, reap
+from runner.spool import Spool
 
 _CHUNK_BYTES = 65_536
 GRACE_SECONDS = 0.25
@@ -23,10 +24,10 @@ class Ending:
 class Pump:
     """Feeds stdin, then closes it; drains stdout and stderr however much they hold."""
 
-    def __init__(self, agent: Agent, prompt: bytes, stdout: Head, stderr: Tail) -> None:
-        self._agent = agent
+    def __init__(self, agent: Agent, prompt: bytes, spool: Spool) -> None:
+        self._agent, self._spool = agent, spool
         self._prompt = memoryview(prompt)
-        self._sinks: dict[int, Head | Tail] = {agent.stdout: stdout, agent.stderr: stderr}
+        self._sinks: dict[int, Head | Tail] = {agent.stdout: spool.stdout, agent.stderr: spool.stderr}
         self._poll = select.poll()
         self._poll.register(agent.pidfd, select.POLLIN)
         for pipe in self._sinks:
@@ -48,7 +49,7 @@ class Pump:
                 kill_group(self._agent)
                 ends_at = time.monotonic() + GRACE_SECONDS
                 continue
-            if self._turn(left) and not exited:
+            if self._turn(self._spool.due_in(left)) and not exited:
                 exited = True
                 self._poll.unregister(self._agent.pidfd)
                 ends_at = time.monotonic() + GRACE_SECONDS
@@ -59,7 +60,9 @@ class Pump:
     def _turn(self, seconds: float) -> bool:
         """Wait for one turn of events; tell whether the agent exited."""
         exited = False
-        for pipe, _ in self._poll.poll(seconds * 1000 + 1):
+        events = self._poll.poll(max(0.0, seconds) * 1000 + 1)
+        self._spool.look()
+        for pipe, _ in events:
             if pipe == self._agent.pidfd:
                 exited = True
             elif pipe == self._agent.stdin:
@@ -84,6 +87,7 @@ class Pump:
         except BlockingIOError:
             return
         if chunk:
+            self._spool.add(self._sinks[pipe], chunk)
             self._sinks[pipe].add(chunk)
         else:
             self._close(pipe)

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from castari.services.environments import Environments
     from castari.services.handovers import Handovers
     from castari.services.launches import Launches
+    from castari.services.outputs import Outputs
     from castari.services.removals import Removals
     from castari.services.retention import Retention
     from castari.services.starts import Starts
@@ -107,6 +108,15 @@ def launches() -> "Launches":
         environments=environments(),
         maintenance=maintenance_queue(),
     )
+
+
+@cache
+def outputs() -> "Outputs":
+    """Return what reads what agents print."""
+    from castari.services.live_output import LiveOutput
+    from castari.services.outputs import Outputs
+
+    return Outputs(invocations_table(), result_bucket(), LiveOutput(sandboxes(), sealer()))
 
 
 @cache

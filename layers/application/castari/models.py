@@ -18,6 +18,7 @@ AgentStatus = Literal["draft", "deploying", "active", "stopped", "error"]
 SourceType = Literal["git", "local"]
 VersionStatus = Literal["building", "ready", "failed", "superseded", "removed"]
 DeletionStep = Literal["sandboxes", "secrets", "bundles", "invocations", "versions"]
+OutputStream = Literal["stdout", "stderr"]
 LogKind = Literal["note", "step_started", "output", "step_done", "failed"]
 InvocationStatus = Literal["queued", "running", "completed", "failed", "timed_out", "cancelled", "lost"]
 FailureCode = Literal[
@@ -228,6 +229,10 @@ class Invocation(Model):
     output_tokens: int = 0
     cost_micro_dollars: int = 0
     duration_milliseconds: int | None = None
+    sealed_access: str | None = None
+    """The way into its sandbox while it runs, sealed, for whoever reads its output meanwhile."""
+    stderr_bytes: int = 0
+    """All that it printed on stderr, of which `stderr_tail` is the end."""
     request: RequestKey | None = None
     """What it was asked for with, if with an idempotency key."""
     created_at: datetime

@@ -1,11 +1,13 @@
 """What the runner hands in: facts, bounded, for they come out of a sandbox."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Base64Bytes, BaseModel, ConfigDict, Field
 
 _TEXT_BYTES = 160_000
 """100 KiB of answer in base64, with room; a DynamoDB row ends at 400 KB."""
+LONGEST_OUTPUT_BYTES = 256 * 1024
+"""Of a part of what a running agent has printed: JSON within JSON may take seven bytes for one."""
 LONGEST_REPORT_BYTES = 2 * 1024 * 1024
 """JSON may take six bytes for one; more than this is no report of ours."""
 
@@ -38,3 +40,14 @@ class RunReport(BaseModel):
     stdout_stored: bool = False
     truncated: bool = False
     stderr: BoundedText = None
+    stderr_bytes: Count = 0
+
+
+class OutputFrame(BaseModel):
+    """A part of what a running agent has printed so far."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    castari: Literal["output"]
+    offset: Count
+    content: Annotated[Base64Bytes, Field(max_length=LONGEST_OUTPUT_BYTES)]

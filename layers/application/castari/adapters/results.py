@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # Without the right to list a bucket, S3 does not tell a missing object from a forbidden one.
 _MISSING = frozenset({"NoSuchKey", "404", "403", "AccessDenied"})
+_PAST_THE_END = frozenset({"InvalidRange", "416"})
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,22 @@ class ResultBucket:
                 raise NotFound(f"nothing is stored as {key}") from error
             with found["Body"] as body:
                 return body.read(limit_bytes), found["ContentLength"] <= limit_bytes
+
+    def read_part(self, key: str, *, offset: int, limit_bytes: int) -> bytes:
+        """Return up to `limit_bytes` of an object from a byte on; past its end, none. Raises `NotFound`."""
+        with aws_errors("S3"):
+            try:
+                found = self.client.get_object(
+                    Bucket=self.name, Key=key, Range=f"bytes={offset}-{offset + limit_bytes - 1}"
+                )
+            except ClientError as error:
+                if error_code(error) in _PAST_THE_END:
+                    return b""
+                if error_code(error) not in _MISSING:
+                    raise
+                raise NotFound(f"nothing is stored as {key}") from error
+            with found["Body"] as body:
+                return body.read(limit_bytes)
 
     def prompt_url(self, key: str, *, seconds: int) -> str:
         """Return a URL from which the sandbox fetches the prompt."""

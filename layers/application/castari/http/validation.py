@@ -1,13 +1,42 @@
 """What cannot be accepted of a request, in the shape of the public contract."""
 
 import json
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from castari.errors import InvalidRequest, Unprocessable
 from castari.http.answers import Answer, Event, answer
 
 _VALUE_ERROR = "Value error, "
+ShapeT = TypeVar("ShapeT", bound=BaseModel)
+
+
+class FieldsRefused(Unprocessable):
+    """Several fields hold what cannot be accepted; `where` they are: body, query or header."""
+
+    def __init__(self, where: str, errors: Sequence[Any]) -> None:
+        super().__init__("some fields cannot be accepted", field=(where,))
+        self._described = [_described({**each, "loc": (where, *each["loc"])}) for each in errors]
+
+    @property
+    def detail(self) -> list[dict[str, Any]]:
+        """Each field, and never the value itself."""
+        return self._described
+
+
+def checked(shape: type[ShapeT], value: object, where: str) -> ShapeT:
+    """Return what a part of a request holds. Raises `FieldsRefused`."""
+    try:
+        return shape.model_validate(value)
+    except ValidationError as error:
+        raise FieldsRefused(where, error.errors()) from None
+
+
+def query_of(event: Event) -> Mapping[str, str]:
+    """Return the query of a request that no resolver reads."""
+    return event.get("queryStringParameters") or {}
 
 
 def parse_json(text: str) -> Any:  # noqa: ANN401 - JSON holds anything

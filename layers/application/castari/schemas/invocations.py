@@ -1,11 +1,12 @@
 """Invocations: a prompt in, an answer or a failure out."""
 
+import base64
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, AwareDatetime, Field
 from pydantic_core import PydanticCustomError
 
-from castari.models import Failure, Invocation, InvocationStatus
+from castari.models import Failure, Invocation, InvocationStatus, OutputStream
 from castari.schemas.fields import TimeoutSeconds
 from castari.schemas.shapes import Request, Response
 from castari.schemas.usage import MICRO_DOLLARS
@@ -23,6 +24,20 @@ class InvocationCreate(Request):
     prompt: Annotated[str, AfterValidator(_said_something)]
     session_id: Annotated[str, Field(max_length=128)] | None = None
     timeout_seconds: TimeoutSeconds | None = None
+
+
+class InvokeQuery(Request):
+    """How many seconds to wait for the answer: 0 for none, and unless said as long as can be waited."""
+
+    wait: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] | None = None
+
+
+class OutputQuery(Request):
+    """Which part of what an agent prints, and how many seconds to wait for it."""
+
+    stream: OutputStream = "stdout"
+    offset: Annotated[int, Field(ge=0, le=2**53)] = 0
+    wait: Annotated[float, Field(ge=0, le=20, allow_inf_nan=False)] = 0
 
 
 class InvocationAccepted(Response):
@@ -74,3 +89,26 @@ def _notice(invocation: Invocation) -> str | None:
     if invocation.response == "":
         return "the agent printed nothing on stdout: that is where its answer belongs; stderr is its log"
     return None
+
+
+class OutputResponse(Response):
+    """A part of what an agent prints: bytes `offset` to `next_offset`; `done` when nothing will follow.
+
+    `content` is text, or base64 where `is_base64` says so. It begins after the offset that was asked for
+    where what lies before was not kept.
+    """
+
+    status: InvocationStatus
+    offset: int
+    next_offset: int
+    content: str
+    is_base64: bool
+    done: bool
+
+    @classmethod
+    def of_part(cls, part: object, content: bytes) -> Self:
+        """Return the public shape of a part that holds these bytes."""
+        try:
+            return cls.of(part, content=content.decode(), is_base64=False)
+        except UnicodeDecodeError:
+            return cls.of(part, content=base64.b64encode(content).decode(), is_base64=True)

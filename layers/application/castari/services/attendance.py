@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +16,8 @@ from castari.services import outcomes
 from castari.services.finishes import Finished, Finishes
 from castari.services.launches import Launched
 
+_KILL_SECONDS = 2.0
+"""The caller waits no longer for it: the sandbox ends by itself soon."""
 Kill = Callable[[str], Awaitable[object]]
 
 
@@ -41,7 +44,9 @@ class Attendance:
             return self.finishes.current(launched.invocation)
         finally:
             await launched.command.let_go()
-        await self.end(finished)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_KILL_SECONDS):
+                await self.end(finished)
         return finished.invocation
 
     async def end(self, finished: Finished) -> None:

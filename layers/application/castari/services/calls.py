@@ -1,15 +1,19 @@
 """One call, one answer: starts an invocation and stays with it as long as the caller can wait."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
-from castari.errors import RequestRepeated, StaleWrite, VendorUnavailable
+from castari.errors import RequestRepeated, StaleWrite, VendorRateLimited, VendorUnavailable
 from castari.models import Agent, Invocation
 from castari.services import outcomes
 from castari.services.attendance import Attendance
 from castari.services.finishes import Finishes
-from castari.services.launches import Launches, LaunchFailed
+from castari.services.launches import Launches, LaunchFailed, StartUnconfirmed
 from castari.services.requests import Requests
+
+_BESIDE_SECONDS = 1.5
+"""What runs beside the agent has had its time by then; what it has not done, sweep does."""
 
 
 @dataclass(frozen=True)
@@ -21,16 +25,20 @@ class Calls:
     finishes: Finishes
     requests: Requests
 
-    async def call(self, agent: Agent, draft: Invocation, seconds: float) -> Invocation:
-        """Run a drafted invocation; return it finished, or still running after `seconds`.
+    async def call(
+        self, agent: Agent, draft: Invocation, seconds: float, *, start_seconds: float | None = None
+    ) -> Invocation:
+        """Run a drafted invocation; return it finished, or still open after `seconds`.
 
-        The same request made again waits for what it made before. Raises `Conflict` if the agent is not
-        active, `VendorUnavailable` if nothing could be started, `Unprocessable` for a key of another body.
+        A sandbox that has not started after `start_seconds`, or that cannot be made yet, leaves it to the
+        queue. The same request made again waits for what it made before. Raises `Conflict` if the agent is
+        not active, `VendorUnavailable` if nothing could be started, `Unprocessable` for a key of another
+        body.
         """
         if earlier := self.requests.earlier(draft.request):
             return await self.requests.result(earlier, seconds)
         try:
-            launched = await self.launches.launch(agent, draft, stored=False)
+            launched = await self.launches.launch(agent, draft, stored=False, seconds=start_seconds)
         except RequestRepeated:
             if earlier := self.requests.earlier(draft.request):
                 return await self.requests.result(earlier, seconds)
@@ -43,11 +51,22 @@ class Calls:
         try:
             return await self.attendance.wait(launched, seconds, beside)
         finally:
-            await beside
+            await asyncio.wait({beside}, timeout=_BESIDE_SECONDS)
 
     def _give_up(self, failed: LaunchFailed) -> Invocation:
-        """End what was claimed; raise where the caller may simply try again."""
-        if isinstance(failed.cause, VendorUnavailable):
-            self.finishes.without_report(failed.claimed, outcomes.not_started(str(failed.cause)))
-            raise failed.cause
-        return self.finishes.by_stored_report(failed.claimed, outcomes.lost()).invocation
+        """Leave what was claimed to the queue or end it; raise where the caller may simply try again."""
+        match failed.cause:
+            case StartUnconfirmed():
+                return self.finishes.current(failed.claimed)
+            case VendorRateLimited():
+                with suppress(StaleWrite):
+                    self.finishes.requeues.not_started(failed.claimed)
+                return self.finishes.current(failed.claimed)
+            case VendorUnavailable():
+                not_started = outcomes.not_started(str(failed.cause))
+                finished = self.finishes.without_report(failed.claimed, not_started)
+                if finished.won:
+                    raise failed.cause
+                return finished.invocation
+            case _:
+                return self.finishes.by_stored_report(failed.claimed, outcomes.lost()).invocation

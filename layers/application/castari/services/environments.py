@@ -58,6 +58,7 @@ class Environments:
             "kept_bytes": self.limits.output_kept_bytes,
             "inline_bytes": self.limits.row_inline_bytes,
             "stderr_bytes": _STDERR_BYTES,
+            "spool_folder": spool_folder(invocation.invocation_id, attempt),
             "result_url": self.results.put_url(
                 result_key(invocation.invocation_id, attempt), seconds=seconds
             ),
@@ -65,3 +66,8 @@ class Environments:
                 response_key(invocation.invocation_id, attempt), seconds=seconds
             ),
         }
+
+
+def spool_folder(invocation_id: str, attempt: int) -> str:
+    """Return where the runner keeps what the agent has printed so far; the agent may do there as it likes."""
+    return f"/home/user/.castari/output/{invocation_id}.{attempt}"

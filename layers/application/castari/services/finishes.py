@@ -82,6 +82,7 @@ class Finishes:
             **invocation_states.step(invocation, outcome.status),
             **more,
             "failure": outcome.failure,
+            "sealed_access": None,
             "finished_at": now,
             "duration_milliseconds": _milliseconds(invocation.started_at or invocation.created_at, now),
         }
@@ -110,7 +111,11 @@ def _answer(invocation: Invocation, report: RunReport) -> dict[str, object]:
 
 def _log(report: RunReport) -> dict[str, object]:
     tail = (report.stderr or "").encode()[-_STDERR_BYTES:].decode("utf-8", "ignore")
-    return {"stderr_tail": tail or None, "exit_code": report.exit_code}
+    return {
+        "stderr_tail": tail or None,
+        "stderr_bytes": report.stderr_bytes,
+        "exit_code": report.exit_code,
+    }
 
 
 def _milliseconds(began: datetime, ended: datetime) -> int:

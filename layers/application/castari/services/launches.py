@@ -18,6 +18,7 @@ from castari.errors import (
     SandboxMissing,
     SealBroken,
     StaleWrite,
+    VendorRateLimited,
     VendorUnavailable,
     WarmSandboxTaken,
 )
@@ -54,6 +55,10 @@ class LaunchFailed(CastariError):
         self.claimed, self.cause = claimed, cause
 
 
+class StartUnconfirmed(CastariError):
+    """The start takes longer than anybody waits for it: what was claimed goes on by itself, or is lost."""
+
+
 @dataclass(frozen=True)
 class Launches:
     """Starts attempts; never waits for an agent."""
@@ -66,15 +71,19 @@ class Launches:
     maintenance: Queue
     clock: Clock = utc_now
 
-    async def launch(self, agent: Agent, invocation: Invocation, *, stored: bool) -> Launched:
+    async def launch(
+        self, agent: Agent, invocation: Invocation, *, stored: bool, seconds: float | None = None
+    ) -> Launched:
         """Begin the next attempt of a queued invocation; `stored` tells whether its row exists.
 
         Raises `Conflict` if the agent is not active, `StaleWrite` if somebody else claimed it, and
-        `LaunchFailed` once it is claimed: with `VendorUnavailable` nothing was started, with
-        `SandboxLost` that cannot be known.
+        `LaunchFailed` once it is claimed: with `VendorUnavailable` nothing was started, which is a
+        `VendorRateLimited` after `seconds`; with `SandboxLost` that cannot be known, and with
+        `StartUnconfirmed` it cannot be known after `seconds`.
         """
         version = require_active(agent)
-        attempt = _Attempt(self, agent, version, invocation, stored=stored)
+        ends_at = None if seconds is None else asyncio.get_running_loop().time() + seconds
+        attempt = _Attempt(self, agent, version, invocation, stored=stored, ends_at=ends_at)
         for warm in self.warm.list(version.version_id, limit=_CANDIDATES):
             if warm.expires_at > self.clock() and (launched := await attempt.on_warm(warm)):
                 return launched
@@ -104,7 +113,9 @@ class _Attempt:
         invocation: Invocation,
         *,
         stored: bool,
+        ends_at: float | None,
     ) -> None:
+        self._ends_at = ends_at
         self._launches, self._agent, self._version = launches, agent, version
         self._invocation, self._stored = invocation, stored
         self._number = invocation.attempt + 1
@@ -131,25 +142,34 @@ class _Attempt:
         if self._invocation.status == "queued":
             self._claim(None)
         try:
-            access = await self._create()
-            await self._move_to(access.sandbox_id)
+            async with asyncio.timeout_at(self._ends_at):
+                access = await self._create()
+            await self._move_to(access)
             return await self._start(access, was_warm=False)
+        except TimeoutError as error:
+            late = VendorRateLimited("no sandbox could be made in time")
+            raise LaunchFailed(self._invocation, late) from error
         except VendorUnavailable as error:
             raise LaunchFailed(self._invocation, error) from error
 
-    async def _move_to(self, sandbox_id: str) -> None:
+    async def _move_to(self, access: SandboxAccess) -> None:
         """Record a sandbox before anything starts in it: until then, the attempt may be made again."""
-        changes = {"sandbox_id": sandbox_id, "deadline_at": self._deadline(has_sandbox=True)}
+        changes = {
+            "sandbox_id": access.sandbox_id,
+            "sealed_access": self._launches.sealer.seal(access),
+            "deadline_at": self._deadline(has_sandbox=True),
+        }
         try:
             self._invocation = self._launches.invocations.change(self._invocation, changes)
         except CastariError:
-            await self._kill(sandbox_id)
+            await self._kill(access.sandbox_id)
             raise
 
     def _claim(self, warm: WarmSandbox | None) -> None:
         """Record attempt, sandbox and deadline; with the warm sandbox's row, in one transaction."""
         changes: dict[str, object] = {
             "sandbox_id": warm.sandbox_id if warm else None,
+            "sealed_access": warm.sealed_access if warm else None,
             "deadline_at": self._deadline(has_sandbox=warm is not None),
             # Another one for each try, so that a row tells which of them it holds.
             "claim_id": new_id("claim"),
@@ -208,12 +228,16 @@ class _Attempt:
 
     async def _start(self, access: SandboxAccess, *, was_warm: bool) -> Launched:
         try:
-            command = await self._launches.sandboxes.start(
-                access,
-                RUN_COMMAND,
-                environment=self._environment,
-                timeout_seconds=self._invocation.timeout_seconds + COMMAND_GRACE_SECONDS,
-            )
+            async with asyncio.timeout_at(self._ends_at):
+                command = await self._launches.sandboxes.start(
+                    access,
+                    RUN_COMMAND,
+                    environment=self._environment,
+                    timeout_seconds=self._invocation.timeout_seconds + COMMAND_GRACE_SECONDS,
+                )
+        except TimeoutError as error:
+            late = StartUnconfirmed("the start was not confirmed in time")
+            raise LaunchFailed(self._invocation, late) from error
         except SandboxLost as error:
             await self._kill(access.sandbox_id)
             raise LaunchFailed(self._invocation, error) from error

@@ -74,6 +74,7 @@ class Requeues:
         changes = {
             **invocation_states.step(invocation, "queued"),
             "sandbox_id": None,
+            "sealed_access": None,
             "started_at": None,
             "deadline_at": self.reminder_at(pause),
             **more,

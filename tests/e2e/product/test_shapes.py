@@ -1,0 +1,99 @@
+"""One invocation in every shape, on the whole stack: at once, waited for, read while it runs, cancelled."""
+
+import json
+from typing import Any
+
+import pytest
+
+from local.demo.stage import Stage
+from tests.e2e.product.agents import Agents
+
+pytestmark = [pytest.mark.stack, pytest.mark.root]
+
+TICKER = """
+let prompt = "";
+process.stdin.on("data", (chunk) => (prompt += chunk)).on("end", () => {
+  const { ticks, pause } = JSON.parse(prompt);
+  let n = 0;
+  const tick = () => {
+    if (n === ticks) return;
+    n += 1;
+    process.stdout.write(`tick ${n} ä\\n`);
+    process.stderr.write(`log ${n}\\n`);
+    setTimeout(tick, pause);
+  };
+  tick();
+});
+"""
+
+
+@pytest.fixture(scope="module")
+def ticker(agents: Agents) -> str:
+    return agents.deploy_files("ticker", {"index.js": TICKER})
+
+
+def ticks(number: int, pause_milliseconds: int) -> dict[str, str]:
+    return {"prompt": json.dumps({"ticks": number, "pause": pause_milliseconds})}
+
+
+def printed(number: int, line: str = "tick {} ä\n") -> str:
+    return "".join(line.format(n + 1) for n in range(number))
+
+
+def submit(stage: Stage, slug: str, body: dict[str, Any]) -> str:
+    """Return where the invocation is."""
+    answer = stage.http.post(f"/agents/{slug}/invoke", json=body, headers={"Prefer": "respond-async"})
+    assert answer.status_code == 202, answer.text
+    return answer.headers["Location"].removeprefix("/api/v1")
+
+
+def follow(stage: Stage, one: str, **query: object) -> tuple[str, list[dict[str, Any]]]:
+    """Read a stream to its end, and return the text and the parts."""
+    parts: list[dict[str, Any]] = [{"next_offset": 0, "done": False}]
+    while not parts[-1]["done"]:
+        asked = {"offset": parts[-1]["next_offset"], "wait": 5, **query}
+        parts.append(stage.http.get(f"{one}/output", params=asked).raise_for_status().json())
+    return "".join(part["content"] for part in parts[1:]), parts[1:]
+
+
+def test_output_comes_while_the_agent_runs_and_is_whole_in_the_end(stage: Stage, ticker: str) -> None:
+    one = submit(stage, ticker, ticks(6, 500))
+    text, parts = follow(stage, one)
+    assert text == printed(6)
+    assert len([part for part in parts if part["status"] == "running" and part["content"]]) >= 2
+    ended = stage.get(one)
+    assert (ended["status"], ended["response_content"]) == ("completed", printed(6))
+    assert (
+        stage.http.get(f"{one}/output", params={"offset": 7}).json()["content"]
+        == printed(6).encode()[7:].decode()
+    )
+
+
+def test_stderr_is_read_in_the_same_way(stage: Stage, ticker: str) -> None:
+    one = submit(stage, ticker, ticks(4, 400))
+    text, _ = follow(stage, one, stream="stderr")
+    assert text == printed(4, "log {}\n")
+
+
+def test_events_resume_by_their_ids(stage: Stage, ticker: str) -> None:
+    one = submit(stage, ticker, ticks(4, 400))
+    seen, last = "", None
+    while True:
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {})
+        answer = stage.http.get(f"{one}/output", params={"wait": 5}, headers=headers)
+        if answer.status_code == 204:
+            break
+        assert answer.headers["Content-Type"] == "text/event-stream"
+        for event in answer.text.split("\n\n"):
+            fields = dict(line.split(": ", 1) for line in event.splitlines())
+            last = fields.get("id", last)
+            if fields.get("event") == "output":
+                seen += json.loads(fields["data"])["content"]
+    assert seen == printed(4)
+
+
+def test_a_short_wait_leaves_the_agent_running(stage: Stage, ticker: str) -> None:
+    answer = stage.http.post(f"/agents/{ticker}/invoke", json=ticks(4, 500), params={"wait": 1})
+    assert answer.status_code == 202, answer.text
+    ended = stage.wait_for(ticker, answer.json()["invocation_id"])
+    assert (ended["status"], ended["response_content"]) == ("completed", printed(4))
