@@ -71,6 +71,8 @@ class FakeSandboxes:
     """The sandbox that each snapshot was made of."""
     snapshots_made: int = 0
     calls: list[str] = field(default_factory=list)
+    before: dict[str, Callable[[], None]] = field(default_factory=dict)
+    """What happens just before a method does its work."""
     hangs: set[str] = field(default_factory=set)
     """Methods that never answer."""
     failures: dict[str, list[CastariError]] = field(default_factory=dict)
@@ -174,6 +176,8 @@ class FakeSandboxes:
 
     def _called(self, method: str) -> None:
         self.calls.append(method)
+        if method in self.before:
+            self.before[method]()
         if self.failures.get(method):
             raise self.failures[method].pop(0)
 

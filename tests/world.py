@@ -199,7 +199,7 @@ class Worker:
             limits=limits,
             clock=clock,
         )
-        self.cancels = Cancels(self.table, self.finishes)
+        self.cancels = Cancels(self.table, self.finishes, self.maintenance)
         self._make_removals()
 
     def _make_removals(self) -> None:

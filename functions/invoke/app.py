@@ -1,6 +1,5 @@
 """HTTP, what looks into sandboxes: invoke, which waits as long as the gateway allows, and live output."""
 
-import time
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -9,6 +8,7 @@ from castari import bootstrap, bootstrap_sandboxes
 from castari.http.answers import Answer, Event
 from castari.http.idempotency import header_of, request_of
 from castari.http.invoking import outcome_answer, prompt_of, wait_of
+from castari.http.patience import seconds_gone
 from castari.http.serving import serve
 from castari.models import Agent, ApiKey, Invocation
 from castari.observability import logger, metrics, tracer
@@ -75,5 +75,4 @@ def _output(event: Event, key: ApiKey) -> Answer:
 
 def _seconds_left(event: Event) -> float:
     """Return what is left of the gateway's patience, counted from its own time stamp."""
-    began_milliseconds: int = event["requestContext"].get("timeEpoch", time.time() * 1000)
-    return bootstrap.settings().limits.answer_budget_seconds - (time.time() - began_milliseconds / 1000)
+    return bootstrap.settings().limits.answer_budget_seconds - seconds_gone(event)

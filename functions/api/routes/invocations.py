@@ -1,14 +1,27 @@
-"""Invocations: queue one, look at one, list them. Those that are waited for are the `invoke` function's."""
+"""Invocations: queue one, look at one, cancel one, list them. What waits for a sandbox is in `invoke`."""
+
+from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from castari import bootstrap
 from castari.http.idempotency import request_of
-from castari.http.routing import PREFIX, Caller, IdempotencyKey, Limit, Named, Offset, create_router
+from castari.http.routing import (
+    PREFIX,
+    Caller,
+    IdempotencyKey,
+    Limit,
+    Named,
+    Offset,
+    SecondsGone,
+    create_router,
+)
 from castari.schemas.invocations import InvocationAccepted, InvocationCreate, InvocationResponse
 
 router = create_router()
 _TAGS = ["invocations"]
+Wait = Annotated[float, Query(ge=0, le=20, description="seconds to wait for it to be over")]
 _INVOCATIONS = "/agents/<slug>/invocations"
 
 
@@ -42,7 +55,20 @@ def list_invocations(
 
 
 @router.get(f"{_INVOCATIONS}/<invocation_id>", summary="Get an invocation", tags=_TAGS)
-def get_invocation(slug: Named, invocation_id: Named, caller: Caller) -> InvocationResponse:
-    """Return one invocation; whatever became of it, this is a 200 and `status` says it."""
+def get_invocation(
+    slug: Named, invocation_id: Named, caller: Caller, gone: SecondsGone, wait: Wait = 0
+) -> InvocationResponse:
+    """Return one invocation, after `wait` seconds or once it is over; what became of it says `status`."""
     agent = bootstrap.agents().get(caller.user_id, slug)
-    return InvocationResponse.of_invocation(bootstrap.invocations().get(agent, invocation_id))
+    seconds = min(wait, bootstrap.settings().limits.answer_budget_seconds - gone)
+    invocation = bootstrap.invocations().find(agent, invocation_id)
+    invocation = bootstrap.long_polls().until_over(invocation, seconds)
+    return InvocationResponse.of_invocation(bootstrap.invocations().with_answer(invocation))
+
+
+@router.delete(f"{_INVOCATIONS}/<invocation_id>", summary="Cancel an invocation", tags=_TAGS)
+def cancel_invocation(slug: Named, invocation_id: Named, caller: Caller) -> InvocationResponse:
+    """End a queued or running invocation and its sandbox; what is over already stays as it ended."""
+    agent = bootstrap.agents().get(caller.user_id, slug)
+    invocation = bootstrap.cancels().cancel(agent, invocation_id)
+    return InvocationResponse.of_invocation(bootstrap.invocations().with_answer(invocation))

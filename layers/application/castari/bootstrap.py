@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     from castari.services.agents import Agents
     from castari.services.api_keys import ApiKeys
     from castari.services.authentication import Authentication
+    from castari.services.cancels import Cancels
     from castari.services.completions import Completions
     from castari.services.finishes import Finishes
     from castari.services.invocations import Invocations
+    from castari.services.long_polls import LongPolls
     from castari.services.requests import Requests
     from castari.services.requeues import Requeues
     from castari.services.rollbacks import Rollbacks
@@ -344,3 +346,19 @@ def completions() -> "Completions":
     from castari.services.completions import Completions
 
     return Completions(invocations_table(), finishes(), maintenance_queue())
+
+
+@cache
+def cancels() -> "Cancels":
+    """Return what cancels open invocations."""
+    from castari.services.cancels import Cancels
+
+    return Cancels(invocations_table(), finishes(), maintenance_queue())
+
+
+@cache
+def long_polls() -> "LongPolls":
+    """Return what waits for invocations to be over."""
+    from castari.services.long_polls import LongPolls
+
+    return LongPolls(invocations_table())

@@ -12,6 +12,7 @@ from castari.bootstrap import (
     agents_table,
     build_logs_table,
     bundle_bucket,
+    cancels,
     deletions_table,
     deploy_queue,
     finishes,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from castari.services.build_sandboxes import BuildSandboxes
     from castari.services.builds import Builds
     from castari.services.calls import Calls
-    from castari.services.cancels import Cancels
     from castari.services.checkouts import Checkouts
     from castari.services.claims import Claims
     from castari.services.deletions import Deletions
@@ -234,14 +234,6 @@ def sweep() -> "Sweep":
         pool=warm_pool(),
         limits=settings().limits,
     )
-
-
-@cache
-def cancels() -> "Cancels":
-    """Return what cancels open invocations."""
-    from castari.services.cancels import Cancels
-
-    return Cancels(invocations_table(), finishes())
 
 
 @cache

@@ -23,7 +23,7 @@ LogKind = Literal["note", "step_started", "output", "step_done", "failed"]
 InvocationStatus = Literal["queued", "running", "completed", "failed", "timed_out", "cancelled", "lost"]
 FailureCode = Literal[
     "timeout", "out_of_memory", "heap_out_of_memory", "disk_full", "nonzero_exit", "killed",
-    "sandbox_lost", "vendor_unavailable", "agent_not_active", "internal",
+    "sandbox_lost", "vendor_unavailable", "agent_not_active", "internal", "cancelled",
 ]  # fmt: skip
 GIT_SECRETS = frozenset({"GIT_TOKEN", "GIT_USERNAME", "GIT_CA_CERTIFICATE"})
 """Secrets of an agent from git that are for the clone alone: no invocation gets them."""

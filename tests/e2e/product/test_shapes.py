@@ -1,11 +1,12 @@
 """One invocation in every shape, on the whole stack: at once, waited for, read while it runs, cancelled."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from local.demo.stage import Stage
+from local.demo.stage import Stage, wait_until
 from tests.e2e.product.agents import Agents
 
 pytestmark = [pytest.mark.stack, pytest.mark.root]
@@ -97,3 +98,43 @@ def test_a_short_wait_leaves_the_agent_running(stage: Stage, ticker: str) -> Non
     assert answer.status_code == 202, answer.text
     ended = stage.wait_for(ticker, answer.json()["invocation_id"])
     assert (ended["status"], ended["response_content"]) == ("completed", printed(4))
+
+
+def test_a_long_poll_ends_with_the_invocation(stage: Stage, ticker: str) -> None:
+    one = submit(stage, ticker, ticks(4, 500))
+    ended = stage.http.get(one, params={"wait": 20}).json()
+    assert (ended["status"], ended["response_content"]) == ("completed", printed(4))
+
+
+def test_a_cancel_ends_the_sandbox_at_once_and_stays_a_cancel(stage: Stage, ticker: str) -> None:
+    one = submit(stage, ticker, ticks(600, 500))
+    running = wait_until(lambda: (now := stage.get(one))["sandbox_id"] and now, "it to run", 30)
+    cancelled = stage.http.delete(one)
+    assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
+    # Far more than the two seconds that it may take: speed is measured elsewhere.
+    wait_until(lambda: running["sandbox_id"] not in stage.sandboxes(), "its sandbox to be gone", 20)
+    assert stage.http.delete(one).json() == cancelled.json() == stage.get(one)
+
+
+def test_a_cancel_answers_the_caller_who_waits(stage: Stage, ticker: str) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(stage.http.post, f"/agents/{ticker}/invoke", json=ticks(600, 500))
+        path = f"/agents/{ticker}/invocations"
+
+        def runs() -> str | None:
+            newest = stage.get(path)[0]
+            return newest["invocation_id"] if newest["status"] == "running" else None
+
+        invocation_id = wait_until(runs, "it to run", 30)
+        stage.http.delete(f"{path}/{invocation_id}").raise_for_status()
+        answer = waiting.result()
+    assert (answer.status_code, answer.json()["detail"]) == (409, "Invocation cancelled")
+    assert answer.json()["invocation_id"] == invocation_id
+
+
+def test_a_time_limit_ends_the_sandbox_whoever_waits(stage: Stage, ticker: str) -> None:
+    one = submit(stage, ticker, ticks(600, 500) | {"timeout_seconds": 2})
+    ended = stage.http.get(one, params={"wait": 20}).json()
+    assert (ended["status"], ended["failure"]["code"]) == ("timed_out", "timeout")
+    wait_until(lambda: ended["sandbox_id"] not in stage.sandboxes(), "its sandbox to be gone", 20)
+    assert 2_000 <= ended["duration_ms"] <= 20_000

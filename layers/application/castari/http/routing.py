@@ -16,6 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from castari.errors import CastariError, InvalidRequest, NotFound, Unprocessable
 from castari.http.answers import Answer, Event, error_answer
+from castari.http.patience import seconds_gone
 from castari.http.serving import unexpected
 from castari.http.validation import check_form, parse_json, validation_answer
 from castari.models import ApiKey
@@ -29,8 +30,14 @@ def _calling_key(request: Request) -> ApiKey:
     return key
 
 
+def _seconds_gone(request: Request) -> float:
+    return seconds_gone(request.context["event"])
+
+
 Caller = Annotated[ApiKey, Depends(_calling_key)]
 """The key that a request was admitted with."""
+SecondsGone = Annotated[float, Depends(_seconds_gone)]
+"""How much of the gateway's patience is over."""
 Named = Annotated[str, Path(max_length=_UNKNOWN_ID_LENGTH)]
 """A slug, id or key in the path."""
 Limit = Annotated[int, Query(ge=1, le=100)]
@@ -70,7 +77,7 @@ _NOT_JSON = Unprocessable("send JSON, with `Content-Type: application/json`", ki
 def resolve(app: APIGatewayHttpResolver, event: Event, context: LambdaContext, key: ApiKey) -> Answer:
     """Return the answer of the matching route to a request that `key` was admitted with."""
     check_form(event)
-    app.append_context(key=key)  # type: ignore[no-untyped-call]
+    app.append_context(key=key, event=event)  # type: ignore[no-untyped-call]
     answered = app.resolve(event, context)
     if answered["statusCode"] == HTTPStatus.NO_CONTENT:
         answered["body"] = ""  # a validating resolver renders None as `null`

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 
-from castari.errors import RequestRepeated, StaleWrite, VendorRateLimited, VendorUnavailable
+from castari.errors import NotFound, RequestRepeated, StaleWrite, VendorRateLimited, VendorUnavailable
 from castari.models import Agent, Invocation
 from castari.services import outcomes
 from castari.services.attendance import Attendance
@@ -46,6 +46,8 @@ class Calls:
         except LaunchFailed as failed:
             return self._give_up(failed)
         except StaleWrite as error:
+            with suppress(NotFound):
+                return self.finishes.current(draft)  # Cancelled, while its sandbox was made.
             raise VendorUnavailable("the invocation could not be recorded: try again") from error
         beside = asyncio.create_task(self.launches.after_start(launched))
         try:

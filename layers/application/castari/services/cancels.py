@@ -1,23 +1,48 @@
-"""Ends what an agent still runs, because its owner stopped or deleted it."""
+"""Ends what runs or waits: because its owner cancelled it, or stopped or deleted its agent."""
 
 from dataclasses import dataclass
 
+from castari.adapters.queues import Queue
 from castari.adapters.tables.invocations import InvocationsTable
-from castari.errors import NotFound
-from castari.models import Invocation
+from castari.errors import NotFound, VendorUnavailable
+from castari.messages import DestroySandbox
+from castari.models import Agent, Invocation
 from castari.services import outcomes
 from castari.services.finishes import Finishes
+from castari.services.invocation_states import is_terminal
+
+_TRIES = 10
+"""It may be claimed, or put back into the queue, just before each of them."""
 
 
 @dataclass(frozen=True)
 class Cancels:
-    """Makes open invocations terminal; their sandboxes are ended by whoever asked for it."""
+    """Makes open invocations terminal; only then do their sandboxes end."""
 
     invocations: InvocationsTable
     finishes: Finishes
+    maintenance: Queue
+
+    def cancel(self, agent: Agent, invocation_id: str) -> Invocation:
+        """Cancel one invocation; what is over stays as it ended. Raises `NotFound`, `VendorUnavailable`.
+
+        Done again, it asks again for the end of the sandbox: the first message may never have been sent.
+        """
+        invocation = self.invocations.get(invocation_id)
+        if invocation.agent_id != agent.agent_id:
+            raise NotFound("Invocation not found")
+        for _ in range(_TRIES):
+            if is_terminal(invocation):
+                break
+            invocation = self.finishes.without_report(invocation, outcomes.cancelled_by_owner()).invocation
+        else:
+            raise VendorUnavailable("the invocation changes all the time: cancel it again")
+        if invocation.status == "cancelled" and invocation.sandbox_id:
+            self.maintenance.send(DestroySandbox(sandbox_id=invocation.sandbox_id))
+        return invocation
 
     def cancel_all(self, agent_id: str) -> int:
-        """Finish an agent's open invocations as cancelled; return how many."""
+        """Finish an agent's open invocations as cancelled; whoever asked for it ends the sandboxes."""
         ours = [invocation for invocation in self.invocations.open() if invocation.agent_id == agent_id]
         return sum(self._cancel(invocation) for invocation in ours)
 

@@ -103,12 +103,12 @@ class Invocations:
             created_at=now,
         )
 
-    def get(self, agent: Agent, invocation_id: str) -> Invocation:
-        """Return one invocation of the agent with its answer. Raises `NotFound`."""
+    def find(self, agent: Agent, invocation_id: str) -> Invocation:
+        """Return one invocation of the agent; a long answer is left where it is. Raises `NotFound`."""
         invocation = self.invocations.get(invocation_id)
         if invocation.agent_id != agent.agent_id:
             raise NotFound("Invocation not found")
-        return self.with_answer(invocation)
+        return invocation
 
     def list_for_agent(self, agent: Agent, *, limit: int, offset: int) -> list[Invocation]:
         """Return the agent's invocations, newest first; long answers are left where they are."""

@@ -72,6 +72,18 @@ def cancelled() -> Outcome:
     )
 
 
+def cancelled_by_owner() -> Outcome:
+    """Return the outcome of an invocation whose owner does not want it any more."""
+    return Outcome(
+        "cancelled",
+        Failure(
+            code="cancelled",
+            message="it was cancelled before it ended",
+            remedy="invoke again if the answer is wanted after all",
+        ),
+    )
+
+
 def not_started(message: str) -> Outcome:
     """Return the outcome of an invocation for which no sandbox could be had."""
     return Outcome(
