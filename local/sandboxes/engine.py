@@ -64,6 +64,8 @@ class Usage:
     cpu_ns: int
     disk_bytes: int
     processes: int
+    cache_bytes: int = 0
+    """Of files, in memory, and not in `memory_bytes`: given up when memory is needed."""
 
 
 class EngineSandbox(Protocol):
@@ -104,6 +106,10 @@ class Engine(Protocol):
 
     async def start(self) -> None:
         """Remove what a crashed run left, then become ready. Raises `EngineError` if the host cannot."""
+
+    @property
+    def prepared(self) -> int:
+        """How many sandboxes stand ready for a request."""
 
     async def create(self, spec: SandboxSpec) -> EngineSandbox:
         """Make a sandbox whose envd already answers."""

@@ -269,3 +269,60 @@ async def test_a_large_upload_that_is_refused_early_still_says_why(sdk: Sdk, san
         with pytest.raises(InvalidArgumentException, match="is a directory"):
             await sdk(sandbox.files.write, "d", SIX_MIB * 8, use_octet_stream=raw)
     assert await sdk(sandbox.files.exists, "d")
+
+
+async def _compose(sandbox: Any, http: httpx.AsyncClient, **message: Any) -> httpx.Response:
+    headers = {"E2b-Sandbox-Id": sandbox.sandbox_id, "X-Access-Token": sandbox._envd_access_token}
+    return await http.post("/files/compose", json=message, headers=headers)
+
+
+@pytest.mark.local
+async def test_files_are_put_together_and_the_parts_are_gone(
+    sdk: Sdk, sandbox: Any, http: httpx.AsyncClient
+) -> None:
+    for name, data in (("p1", b"one, "), ("p2", SIX_MIB), ("p3", b"")):
+        await sdk(sandbox.files.write, name, data)
+    answer = await _compose(sandbox, http, source_paths=["p1", "p2", "p3", "p1"], destination="new/whole")
+    assert (answer.status_code, answer.json()["name"], answer.json()["type"]) == (200, "whole", "file")
+    assert await sdk(sandbox.files.read, "new/whole", format="bytes") == b"one, " + SIX_MIB + b"one, "
+    assert [each.name for each in await sdk(sandbox.files.list, "new")] == ["whole"]
+    assert [each.name for each in await sdk(sandbox.files.list, ".") if each.name.startswith("p")] == []
+    info = await sdk(sandbox.files.get_info, "new/whole")
+    assert info.owner == (await sdk(sandbox.commands.run, "id -un")).stdout.strip()
+
+
+@pytest.mark.local
+@pytest.mark.parametrize(
+    ("message", "status"),
+    [
+        ({"source_paths": [], "destination": "whole"}, 400),
+        ({"source_paths": ["part"]}, 400),
+        ({"source_paths": ["part", 1], "destination": "whole"}, 400),
+        ({"source_paths": ["part", "whole"], "destination": "whole"}, 400),
+        ({"source_paths": ["part", "d"], "destination": "whole"}, 400),
+        ({"source_paths": ["part", "no-such"], "destination": "whole"}, 404),
+        ({"source_paths": ["part"], "destination": "d"}, 400),
+        ({"source_paths": ["part"], "destination": "whole", "username": "nobody-known"}, 401),
+    ],
+)
+async def test_files_that_can_not_be_put_together_stay_as_they_are(
+    sdk: Sdk, sandbox: Any, http: httpx.AsyncClient, message: dict[str, Any], status: int
+) -> None:
+    await sdk(sandbox.files.make_dir, "d")
+    await sdk(sandbox.files.write, "part", "part")
+    await sdk(sandbox.files.write, "whole", "before")
+    answer = await _compose(sandbox, http, **message)
+    assert (answer.status_code, answer.json()["code"]) == (status, status)
+    listed = (await sdk(sandbox.commands.run, "ls; ls -A | grep compose; cat part whole")).stdout
+    assert listed.split() == ["d", "part", "whole", "partbefore"]
+
+
+@pytest.mark.local
+async def test_a_signed_url_is_good_for_ever_without_an_end(
+    sdk: Sdk, sandbox: Any, http: httpx.AsyncClient
+) -> None:
+    await sdk(sandbox.files.write, "a", "signed")
+    url = await sdk(sandbox.download_url, "a")
+    assert "signature_expiration" not in url
+    assert (await http.get(url)).text == "signed"
+    assert (await http.get(url, headers={"Accept-Encoding": "gzip"})).text == "signed"

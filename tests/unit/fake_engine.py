@@ -66,6 +66,10 @@ class FakeEngine:
     async def start(self) -> None:
         pass
 
+    @property
+    def prepared(self) -> int:
+        return 3
+
     async def create(self, spec: SandboxSpec) -> FakeSandbox:
         sandbox = FakeSandbox(spec, self)
         self.sandboxes.append(sandbox)

@@ -103,6 +103,11 @@ class BareEngine:
             env={"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(Path(__file__).parents[3])},
         )
 
+    @property
+    def prepared(self) -> int:
+        """None: a fork needs no preparation."""
+        return 0
+
     async def create(self, spec: SandboxSpec) -> BareSandbox:
         """Fork a daemon with a home that is a copy of the topmost layer."""
         directory = self._run_dir / spec.sandbox_id

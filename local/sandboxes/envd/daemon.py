@@ -115,6 +115,7 @@ def _routes(guest: Guest, processes: ProcessService) -> dict[tuple[str, str], Ha
         ("POST", "/init"): partial(_init, guest),
         ("GET", "/files"): partial(handle_files, guest),
         ("POST", "/files"): partial(handle_files, guest),
+        ("POST", "/files/compose"): partial(handle_files, guest),
         ("POST", "/filesystem.Filesystem/WatchDir"): partial(_stream, watches.watch_dir),
         **{("POST", f"/process.Process/{name}"): partial(_unary, call) for name, call in unary.items()},
         **{("POST", f"/process.Process/{name}"): partial(_stream, call) for name, call in streams.items()},

@@ -5,6 +5,7 @@ import errno
 from aiohttp import web
 
 from local.sandboxes.envd.accounts import DEFAULT_USER
+from local.sandboxes.envd.compose import compose
 from local.sandboxes.envd.downloads import download
 from local.sandboxes.envd.errors import HTTP_STATUS, ConnectError, from_os_error
 from local.sandboxes.envd.guest import Guest
@@ -15,8 +16,10 @@ INSUFFICIENT_STORAGE = 507
 
 
 async def handle_files(guest: Guest, request: web.BaseRequest) -> web.StreamResponse:
-    """Read or write files as the account that the query names."""
+    """Read or write files as the account that the query names, or put files together."""
     try:
+        if request.path != "/files":
+            return await compose(guest, request)
         account = guest.accounts.find(request.query.get("username") or DEFAULT_USER)
         transfer = upload if request.method == "POST" else download
         return await transfer(request, request.query.get("path", ""), account)

@@ -61,6 +61,11 @@ class Cells:
                 return cell
         return await self._make()
 
+    @property
+    def prepared(self) -> int:
+        """How many jails are in the pool."""
+        return len(self._pool)
+
     async def pool_filled(self) -> None:
         """Wait until the pool is as large as it should be, as the benches need it."""
         await self._filled.wait()

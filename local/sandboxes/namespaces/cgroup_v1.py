@@ -58,7 +58,10 @@ class CgroupV1:
     def memory_bytes(self) -> int:  # noqa: D102
         memory = self.directories["memory"]
         used = int((memory / "memory.usage_in_bytes").read_text())
-        return max(0, used - read_table(memory / "memory.stat")["total_inactive_file"])
+        return max(0, used - self.cache_bytes())
+
+    def cache_bytes(self) -> int:  # noqa: D102
+        return read_table(self.directories["memory"] / "memory.stat")["total_inactive_file"]
 
     def cpu_ns(self) -> int:  # noqa: D102
         return int((self.directories["cpuacct"] / "cpuacct.usage").read_text())

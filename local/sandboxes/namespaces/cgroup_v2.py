@@ -50,7 +50,10 @@ class CgroupV2:
 
     def memory_bytes(self) -> int:  # noqa: D102
         used = int((self.directory / "memory.current").read_text())
-        return max(0, used - read_table(self.directory / "memory.stat")["inactive_file"])
+        return max(0, used - self.cache_bytes())
+
+    def cache_bytes(self) -> int:  # noqa: D102
+        return read_table(self.directory / "memory.stat")["inactive_file"]
 
     def cpu_ns(self) -> int:  # noqa: D102
         return read_table(self.directory / "cpu.stat")["usage_usec"] * 1000

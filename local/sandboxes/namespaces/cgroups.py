@@ -28,6 +28,9 @@ class Cgroup(Protocol):
     def memory_bytes(self) -> int:
         """Return the memory in use, without the file cache that can be dropped."""
 
+    def cache_bytes(self) -> int:
+        """Return the file cache that can be dropped."""
+
     def cpu_ns(self) -> int:
         """Return the CPU time used so far."""
 

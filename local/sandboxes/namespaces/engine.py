@@ -95,6 +95,11 @@ class NamespaceEngine:
         """Return the layers that exist now."""
         return self._disk.layers() - self._doomed | {BASE_LAYER}
 
+    @property
+    def prepared(self) -> int:
+        """The size of the pool now."""
+        return self._cells.prepared
+
     async def pool_filled(self) -> None:
         """Wait until the pool of prepared jails is full."""
         await self._cells.pool_filled()

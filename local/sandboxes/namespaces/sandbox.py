@@ -68,6 +68,7 @@ class NamespaceSandbox:
                 cpu_ns=cgroup.cpu_ns(),
                 disk_bytes=self.disk.used_bytes(self.cell.plan.index),
                 processes=cgroup.processes(),
+                cache_bytes=cgroup.cache_bytes(),
             )
         )
 

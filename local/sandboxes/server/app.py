@@ -1,18 +1,21 @@
 """The server's one HTTP application: control plane, proxy, health and numbers on a single port."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from local.sandboxes.engine import EngineError
 from local.sandboxes.server import log
 from local.sandboxes.server.access import same
 from local.sandboxes.server.control import SandboxRoutes
+from local.sandboxes.server.counters import Counters
 from local.sandboxes.server.errors import ApiError, not_supported
 from local.sandboxes.server.layers import Layers
 from local.sandboxes.server.lifecycle import Lifecycle
+from local.sandboxes.server.observation_routes import ObservationRoutes
 from local.sandboxes.server.proxy import forward, is_for_envd
 from local.sandboxes.server.snapshot_routes import SnapshotRoutes
 
@@ -30,8 +33,9 @@ def make_app(lifecycle: Lifecycle, layers: Layers, api_key: str) -> web.Applicat
         return web.json_response({"status": "ok", "sandboxes": len(lifecycle.registry)})
 
     async def metrics(_: web.Request) -> web.Response:
-        states = Counter(str(sandbox.state) for sandbox in lifecycle.registry)
-        return web.Response(text=lifecycle.counters.to_text(states))
+        states = [sandbox.state for sandbox in lifecycle.registry]
+        text = lifecycle.counters.to_text(states, lifecycle.prepared)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -44,8 +48,12 @@ def make_app(lifecycle: Lifecycle, layers: Layers, api_key: str) -> web.Applicat
         # A client that goes away cuts off streams only: half a change would be worse than one too many.
         return await asyncio.shield(asyncio.ensure_future(handler(request)))
 
-    app = web.Application(middlewares=[_answer_errors, guard], client_max_size=MAX_BODY_BYTES)
+    observation = ObservationRoutes(lifecycle)
+    errors = _answer_errors(lifecycle.counters)
+    app = web.Application(middlewares=[errors, guard], client_max_size=MAX_BODY_BYTES)
+    app.cleanup_ctx.append(observation.measuring)
     app.add_routes([web.get("/health", health), web.get("/metrics", metrics)])
+    app.add_routes(observation.routes())
     app.add_routes(SandboxRoutes(lifecycle).routes())
     app.add_routes(SnapshotRoutes(layers, lifecycle).routes())
     return app
@@ -68,16 +76,25 @@ async def start(app: web.Application, host: str, port: int) -> tuple[web.AppRunn
     return runner, f"http://{bound_host}:{bound_port}"
 
 
-@web.middleware
-async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except ApiError as error:
-        return error.to_response()
-    except web.HTTPNotFound:
-        return not_supported(f"{request.method} {request.path}").to_response()
-    except web.HTTPException as error:
-        return ApiError(error.status, error.reason).to_response()
-    except EngineError as error:
-        log.failure("engine_failed", error)
-        return ApiError(500, f"the engine failed: {error}").to_response()
+def _answer_errors(counters: Counters) -> Middleware:
+    @web.middleware
+    async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except (ApiError, EngineError, web.HTTPException) as error:
+            told = _as_api_error(request, error)
+            counters.refused(told.status)
+            return told.to_response()
+
+    return answer_errors
+
+
+def _as_api_error(request: web.Request, error: ApiError | EngineError | web.HTTPException) -> ApiError:
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, web.HTTPNotFound):
+        return not_supported(f"{request.method} {request.path}")
+    if isinstance(error, web.HTTPException):
+        return ApiError(error.status, error.reason)
+    log.failure("engine_failed", error)
+    return ApiError(500, f"the engine failed: {error}")

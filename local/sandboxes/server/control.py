@@ -7,12 +7,21 @@ from aiohttp import web
 from local.sandboxes.server.errors import ApiError
 from local.sandboxes.server.idempotency import Idempotency
 from local.sandboxes.server.lifecycle import Lifecycle
-from local.sandboxes.server.metrics import measure
 from local.sandboxes.server.registry import Listing
 from local.sandboxes.server.sandbox import Sandbox
-from local.sandboxes.server.schemas import Fork, NetworkUpdate, NewSandbox, Timeout, read_body
+from local.sandboxes.server.schemas import (
+    Connect,
+    Fork,
+    NetworkUpdate,
+    NewSandbox,
+    Pause,
+    Refresh,
+    Timeout,
+    read_body,
+)
 
 MAX_KEY = 255
+MIN_REFRESH_SECONDS = 15
 
 
 class SandboxRoutes:
@@ -41,7 +50,7 @@ class SandboxRoutes:
             web.post("/sandboxes/{id}/pause", self.pause),
             web.post("/sandboxes/{id}/resume", self.resume),
             web.post("/sandboxes/{id}/fork", self.fork),
-            web.get("/sandboxes/{id}/metrics", self.metrics),
+            web.post("/sandboxes/{id}/refreshes", self.refresh),
         ]
 
     async def create(self, request: web.Request) -> web.Response:
@@ -74,9 +83,10 @@ class SandboxRoutes:
 
     async def connect(self, request: web.Request) -> web.Response:
         """Give out a sandbox's token, resuming it if it is paused; never shortens its time."""
-        seconds = (await read_body(request, Timeout)).timeout
-        sandbox = self._sandbox(request)
+        wish = await read_body(request, Connect)
+        seconds, sandbox = wish.timeout, self._sandbox(request)
         if sandbox.state == "paused":
+            wish.check_supported()
             await self._lifecycle.resume(sandbox, seconds)
             return web.json_response(sandbox.created_json(), status=201)
         self._lifecycle.set_timeout(sandbox, seconds, shorten=False)
@@ -96,13 +106,16 @@ class SandboxRoutes:
 
     async def pause(self, request: web.Request) -> web.Response:
         """Freeze a sandbox."""
-        await self._lifecycle.pause(self._sandbox(request))
+        wish = await read_body(request, Pause)
+        wish.check_supported()
+        await self._lifecycle.pause(self._sandbox(request), healthy=wish.require_healthy_guest)
         return web.Response(status=204)
 
     async def resume(self, request: web.Request) -> web.Response:
         """Let a paused sandbox run on."""
-        seconds = (await read_body(request, Timeout)).timeout
-        sandbox = self._sandbox(request)
+        wish = await read_body(request, Connect)
+        wish.check_supported()
+        seconds, sandbox = wish.timeout, self._sandbox(request)
         if sandbox.state == "running":
             raise ApiError(409, f"sandbox {sandbox.sandbox_id} is already running")
         await self._lifecycle.resume(sandbox, seconds)
@@ -120,9 +133,12 @@ class SandboxRoutes:
         ]
         return web.json_response(results, status=201)
 
-    async def metrics(self, request: web.Request) -> web.Response:
-        """Tell what a sandbox uses now."""
-        return web.json_response([await measure(self._sandbox(request))])
+    async def refresh(self, request: web.Request) -> web.Response:
+        """Let a running sandbox live that long from now on, if that is longer than it would."""
+        wish = await read_body(request, Refresh)
+        seconds = max(wish.duration or 0, MIN_REFRESH_SECONDS)
+        self._lifecycle.set_timeout(self._running(request), seconds, shorten=False)
+        return web.Response(status=204)
 
     def _sandbox(self, request: web.Request) -> Sandbox:
         return self._lifecycle.registry.get(request.match_info["id"])

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from local.sandboxes.engine import Engine, EngineError, SandboxSpec
 from local.sandboxes.server.access import new_id, new_token
 from local.sandboxes.server.errors import ApiError
+from local.sandboxes.server.history import History
+from local.sandboxes.server.journal import Journal
 from local.sandboxes.server.network_policy import policy_of
 from local.sandboxes.server.sandbox import Sandbox
 from local.sandboxes.server.schemas import NewSandbox
@@ -29,4 +31,5 @@ async def make_sandbox(engine: Engine, request: NewSandbox, template: Template) 
         await guest.kill()
         raise
     now = datetime.now(UTC)
-    return Sandbox(request, template, new_token(), guest, upstream, started_at=now, end_at=now)
+    journal, history = Journal(spec.sandbox_id), History(guest, now)
+    return Sandbox(request, template, new_token(), guest, upstream, journal, history, now, now)

@@ -45,7 +45,7 @@ class Layers:
             raise ApiError(503, f"the snapshot could not be made: {error}") from error
         finally:
             self._being_made.discard(layer)
-        log.event("snapshot_created", snapshot_id=layer, sandbox_id=sandbox.sandbox_id)
+        sandbox.journal.tell("snapshot_created", snapshot_id=layer)
         return made
 
     @asynccontextmanager

@@ -12,6 +12,7 @@ from local.sandboxes.server import log
 from local.sandboxes.server.counters import Counters
 from local.sandboxes.server.creation import make_sandbox
 from local.sandboxes.server.errors import ApiError, SandboxMissingError
+from local.sandboxes.server.journal import EndedJournals, Journal
 from local.sandboxes.server.layers import Layers
 from local.sandboxes.server.network_policy import policy_of
 from local.sandboxes.server.registry import Registry
@@ -28,6 +29,7 @@ class Lifecycle:
 
     def __init__(self, engine: Engine, layers: Layers, settings: Settings) -> None:
         self.registry, self.counters = Registry(), Counters()
+        self._ended = EndedJournals()
         self._engine, self._layers, self._settings = engine, layers, settings
         self._being_made = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -63,9 +65,8 @@ class Lifecycle:
         self._run(self._watch(sandbox))
         took = time.monotonic() - began
         self.counters.created(took)
-        log.event(
+        sandbox.journal.tell(
             "sandbox_created",
-            sandbox_id=sandbox.sandbox_id,
             template_id=template.template_id,
             timeout_seconds=seconds,
             took_ms=round(took * 1000, 2),
@@ -84,13 +85,13 @@ class Lifecycle:
         async with sandbox.transition:
             await sandbox.guest.kill()
         self.counters.ended(reason)
-        log.event(
+        sandbox.journal.tell(
             "sandbox_ended",
-            sandbox_id=sandbox.sandbox_id,
             reason=reason,
             lived_ms=round((datetime.now(UTC) - sandbox.started_at).total_seconds() * 1000),
             took_ms=round((time.monotonic() - began) * 1000, 2),
         )
+        self._ended.keep(sandbox.journal)
         if not self._layers.keeps(sandbox):
             self._run(self._layers.collect(self.registry))
 
@@ -99,16 +100,22 @@ class Lifecycle:
         end_at = datetime.now(UTC) + timedelta(seconds=self._seconds(seconds))
         if shorten or end_at > sandbox.end_at:
             sandbox.end_at = end_at
+            sandbox.journal.note("sandbox_timeout_set", end_at=end_at.isoformat())
         if sandbox.timer:
             sandbox.timer.cancel()
         delay = max(0.0, (sandbox.end_at - datetime.now(UTC)).total_seconds())
         sandbox.timer = asyncio.get_running_loop().call_later(delay, self._on_timeout, sandbox)
 
-    async def pause(self, sandbox: Sandbox) -> None:
-        """Freeze a sandbox, and drop its connections. Raises `ApiError` if it is paused already."""
+    async def pause(self, sandbox: Sandbox, *, healthy: bool = False) -> None:
+        """Freeze a sandbox, and drop its connections. Raises `ApiError` if it is paused already.
+
+        With `healthy` also if its daemon does not answer: then it runs on.
+        """
         async with self._changing(sandbox):
             if sandbox.state == "paused":
                 raise ApiError(409, f"sandbox {sandbox.sandbox_id} is already paused")
+            if healthy and not await sandbox.upstream.answers():
+                raise ApiError(503, f"sandbox {sandbox.sandbox_id} is not paused: its daemon does not answer")
             sandbox.state = "paused"
             await sandbox.upstream.close()
             try:
@@ -118,7 +125,7 @@ class Lifecycle:
                 raise
         if sandbox.timer:
             sandbox.timer.cancel()
-        log.event("sandbox_paused", sandbox_id=sandbox.sandbox_id)
+        sandbox.journal.tell("sandbox_paused")
 
     async def resume(self, sandbox: Sandbox, seconds: int | None) -> None:
         """Let a paused sandbox run on for that long. Raises `ApiError` if it ended meanwhile."""
@@ -128,7 +135,7 @@ class Lifecycle:
                 await sandbox.guest.resume()
                 self._open(sandbox)
         self.set_timeout(sandbox, seconds)
-        log.event("sandbox_resumed", sandbox_id=sandbox.sandbox_id)
+        sandbox.journal.tell("sandbox_resumed")
 
     async def wake(self, sandbox: Sandbox) -> None:
         """Resume a sandbox that somebody uses, for as long as it was made to live."""
@@ -154,7 +161,17 @@ class Lifecycle:
                     "network": sandbox.request.network.model_copy(update=egress),
                 }
             )
-        log.event("sandbox_network_changed", sandbox_id=sandbox.sandbox_id)
+        sandbox.journal.tell("sandbox_network_changed")
+
+    def journal(self, sandbox_id: str) -> Journal:
+        """What happened to a sandbox, also one that ended lately. Raises `SandboxMissingError`."""
+        sandbox = self.registry.find(sandbox_id)
+        return sandbox.journal if sandbox else self._ended.get(sandbox_id)
+
+    @property
+    def prepared(self) -> int:
+        """How many sandboxes the engine holds ready for requests."""
+        return self._engine.prepared
 
     async def close(self) -> None:
         """End all sandboxes."""

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 
 import aiohttp
 from aiohttp import web
@@ -10,6 +11,7 @@ from multidict import CIMultiDict
 
 from local.sandboxes.server.access import same, signature_fits
 from local.sandboxes.server.errors import ApiError, SandboxMissingError, UnreachableError
+from local.sandboxes.server.journal import Level
 from local.sandboxes.server.registry import Registry
 from local.sandboxes.server.sandbox import Sandbox
 from local.sandboxes.server.upstream import Body, Upstream
@@ -61,7 +63,7 @@ async def forward(registry: Registry, wake: Wake, request: web.BaseRequest) -> w
     upstream = sandbox.upstream
     try:
         with upstream.in_use():
-            return await _exchange(upstream, request)
+            response = await _exchange(upstream, request)
     except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
         raise _why_unreachable(registry, sandbox) from error
     except asyncio.CancelledError:
@@ -69,6 +71,11 @@ async def forward(registry: Registry, wake: Wake, request: web.BaseRequest) -> w
         if not upstream.closed:
             raise
         raise UnreachableError.gone(sandbox.sandbox_id) from None
+    level: Level = "warn" if response.status >= HTTPStatus.BAD_REQUEST else "debug"
+    sandbox.journal.note(
+        "daemon_called", level, method=request.method, path=request.path, status=response.status
+    )
+    return response
 
 
 async def _exchange(upstream: Upstream, request: web.BaseRequest) -> web.StreamResponse:

@@ -62,12 +62,14 @@ class Listing:
         limit = query.get("limit", str(MAX_PAGE))
         if not limit.isdecimal() or not 1 <= int(limit) <= MAX_PAGE:
             raise ApiError(400, f"limit: must be a number from 1 to {MAX_PAGE}")
+        if query.get("order", "desc") not in ("asc", "desc"):
+            raise ApiError(400, "order: must be asc or desc")
         return cls(
             states=frozenset(filter(None, query.get("state", "running,paused").split(","))),
             metadata=_pairs(query.get("metadata", "")),
             template=query.get("template"),
             started_after=_time(query["startedAfter"]) if "startedAfter" in query else None,
-            descending=query.get("order", "asc") == "desc",
+            descending=query.get("order", "desc") == "desc",
             limit=int(limit),
             after=read_cursor(query.get("nextToken", "")),
         )
@@ -84,7 +86,7 @@ class Listing:
             sandbox.state in self.states
             and self.metadata.items() <= sandbox.request.metadata.items()
             and (self.template is None or self.template in sandbox.template.names)
-            and (self.started_after is None or sandbox.started_at > self.started_after)
+            and (self.started_after is None or sandbox.started_at >= self.started_after)
         )
 
     def _follows(self, sandbox: Sandbox) -> bool:

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any, Literal
 
 from local.sandboxes.engine import EngineSandbox
+from local.sandboxes.server.history import History
+from local.sandboxes.server.journal import Journal
 from local.sandboxes.server.schemas import NewSandbox
 from local.sandboxes.server.templates import Template
 from local.sandboxes.server.upstream import Upstream
@@ -27,6 +29,8 @@ class Sandbox:
     token: str
     guest: EngineSandbox
     upstream: Upstream
+    journal: Journal
+    history: History
     started_at: datetime
     end_at: datetime
     state: State = "running"

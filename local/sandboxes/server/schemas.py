@@ -70,6 +70,7 @@ class NewSandbox(Body):
     template_id: str = Field(alias="templateID", min_length=1, max_length=256)
     timeout: Seconds | None = None
     auto_pause: bool = False
+    auto_pause_memory: bool = True
     auto_resume: AutoResume = AutoResume()
     allow_internet_access: bool | None = Field(
         default=None, validation_alias=AliasChoices("allow_internet_access", "allowInternetAccess")
@@ -84,6 +85,7 @@ class NewSandbox(Body):
     def check_supported(self) -> None:
         """Raise `ApiError` for what this server leaves out, rather than ignore it."""
         wishes = {
+            "pausing without memory (mode='filesystem')": self.auto_pause and not self.auto_pause_memory,
             "MCP gateways": self.mcp,
             "workload identity (iam)": self.iam,
             "volumes": self.volume_mounts,
@@ -97,6 +99,35 @@ class Timeout(Body):
     """A time to live from now on, in seconds."""
 
     timeout: Seconds | None = None
+
+
+class Connect(Timeout):
+    """The wish for access to a sandbox that may be paused, and whether its memory is to come back."""
+
+    memory: bool = True
+
+    def check_supported(self) -> None:
+        """Raise `ApiError` for a restart: what is paused here is frozen, and can only go on."""
+        if not self.memory:
+            raise not_supported("resuming without memory (on_resume='reboot')")
+
+
+class Pause(Body):
+    """The wish for a pause: whether memory is kept, and whether the daemon must answer first."""
+
+    memory: bool = True
+    require_healthy_guest: bool = False
+
+    def check_supported(self) -> None:
+        """Raise `ApiError` for a pause that keeps the disk alone."""
+        if not self.memory:
+            raise not_supported("pausing without memory (mode='filesystem')")
+
+
+class Refresh(Body):
+    """A time to live from now on, in seconds, that never shortens."""
+
+    duration: Seconds | None = None
 
 
 class Fork(Body):

@@ -44,6 +44,14 @@ class Upstream:
         async with self.request("POST", "/init", data=json.dumps({"envVars": envs}).encode()) as response:
             response.raise_for_status()
 
+    async def answers(self) -> bool:
+        """Whether the daemon is well, and says so soon."""
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS), self.request("GET", "/health") as response:
+                return response.ok
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return False
+
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Let `close` cancel the running task while it is in the block."""
