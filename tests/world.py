@@ -1,6 +1,6 @@
 """The control plane over a local AWS, a fake sandbox service and a clock that is set; workers may crash."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import uuid4
@@ -55,6 +55,16 @@ class FakeQueue:
 
     messages: list[tuple[Message, int]] = field(default_factory=list)
     failures: list[CastariError] = field(default_factory=list)
+
+    most_at_once = 10
+
+    def send_many(self, messages: Sequence[Message]) -> int:
+        if self.failures:
+            self.failures.pop(0)
+            return len(messages)
+        assert len(messages) <= self.most_at_once
+        self.messages += [(message, 0) for message in messages]
+        return 0
 
     def send(self, message: Message, *, delay_seconds: int = 0) -> None:
         if self.failures:

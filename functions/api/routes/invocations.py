@@ -6,7 +6,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from castari import bootstrap
-from castari.http.idempotency import request_of
+from castari.http.idempotency import batch_requests_of, request_of
 from castari.http.routing import (
     PREFIX,
     Caller,
@@ -17,7 +17,13 @@ from castari.http.routing import (
     SecondsGone,
     create_router,
 )
-from castari.schemas.invocations import InvocationAccepted, InvocationCreate, InvocationResponse
+from castari.schemas.invocations import (
+    InvocationAccepted,
+    InvocationBatchAccepted,
+    InvocationBatchCreate,
+    InvocationCreate,
+    InvocationResponse,
+)
 
 router = create_router()
 _TAGS = ["invocations"]
@@ -42,6 +48,21 @@ def submit_invocation(
     return Response(
         202, "application/json", InvocationAccepted.of(invocation), headers={"Location": location}
     )
+
+
+@router.post(f"{_INVOCATIONS}/batch", summary="Queue many invocations", tags=_TAGS, status_code=202)
+def submit_batch(
+    slug: Named, body: InvocationBatchCreate, caller: Caller, idempotency_key: IdempotencyKey = None
+) -> InvocationBatchAccepted:
+    """Accept up to 1,000 prompts, each as an invocation of its own; their ids come in the same order."""
+    agent = bootstrap.agents().get(caller.user_id, slug)
+    made = bootstrap.invocation_batches().submit(
+        agent,
+        body.prompts,
+        timeout_seconds=body.timeout_seconds,
+        requests=batch_requests_of(agent, idempotency_key, body, items=len(body.prompts)),
+    )
+    return InvocationBatchAccepted(invocations=[InvocationAccepted.of(each) for each in made])
 
 
 @router.get(_INVOCATIONS, summary="List invocations", tags=_TAGS)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from castari.services.cancels import Cancels
     from castari.services.completions import Completions
     from castari.services.finishes import Finishes
+    from castari.services.invocation_batches import InvocationBatches
     from castari.services.invocations import Invocations
     from castari.services.long_polls import LongPolls
     from castari.services.requests import Requests
@@ -362,3 +363,13 @@ def long_polls() -> "LongPolls":
     from castari.services.long_polls import LongPolls
 
     return LongPolls(invocations_table())
+
+
+@cache
+def invocation_batches() -> "InvocationBatches":
+    """Return what takes many prompts at once."""
+    from castari.adapters.tables.invocation_batches import InvocationBatchesTable
+    from castari.services.invocation_batches import InvocationBatches
+
+    table = InvocationBatchesTable(invocations_table())
+    return InvocationBatches(invocations(), table, requests(), invocation_queue())

@@ -11,7 +11,7 @@ from castari.models import ApiKey
 from castari.observability import logger, metrics
 from castari.services.authentication import Authentication
 
-_INVOKING = ("/invoke", "/invocations")
+_INVOKING = ("/invoke", "/invocations", "/invocations/batch")
 
 
 def request_kind(event: Event) -> RequestKind:

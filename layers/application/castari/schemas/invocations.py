@@ -26,6 +26,15 @@ class InvocationCreate(Request):
     timeout_seconds: TimeoutSeconds | None = None
 
 
+class InvocationBatchCreate(Request):
+    """Prompts for an agent, each for an invocation of its own; all together at most 6 MB."""
+
+    prompts: Annotated[
+        list[Annotated[str, AfterValidator(_said_something)]], Field(min_length=1, max_length=1000)
+    ]
+    timeout_seconds: TimeoutSeconds | None = None
+
+
 class InvokeQuery(Request):
     """How many seconds to wait for the answer: 0 for none, and unless said as long as can be waited."""
 
@@ -46,6 +55,12 @@ class InvocationAccepted(Response):
     invocation_id: str
     session_id: str
     status: InvocationStatus
+
+
+class InvocationBatchAccepted(Response):
+    """The invocations of a batch, in the order of its prompts."""
+
+    invocations: list[InvocationAccepted]
 
 
 class InvocationResponse(Response):

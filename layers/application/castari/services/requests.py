@@ -23,9 +23,21 @@ def request_key(agent: Agent, key: str, body: Mapping[str, object], *, item: int
     Each invocation of a batch has a key of its own, and the body of all: made again after a crash, the batch
     finds those that were made and makes the rest.
     """
-    whose = json.dumps([agent.user_id, agent.agent_id, key, item])
-    content = json.dumps(body, sort_keys=True)
-    return RequestKey(row_id=f"request_{_digest(whose)}", body_hash=_digest(content))
+    return RequestKey(row_id=_row_id(agent, key, item), body_hash=_body_hash(body))
+
+
+def batch_keys(agent: Agent, key: str, body: Mapping[str, object], items: int) -> list[RequestKey]:
+    """Return the key of each item of a batch."""
+    body_hash = _body_hash(body)
+    return [RequestKey(row_id=_row_id(agent, key, item), body_hash=body_hash) for item in range(items)]
+
+
+def _row_id(agent: Agent, key: str, item: int | None) -> str:
+    return f"request_{_digest(json.dumps([agent.user_id, agent.agent_id, key, item]))}"
+
+
+def _body_hash(body: Mapping[str, object]) -> str:
+    return _digest(json.dumps(body, sort_keys=True))
 
 
 def _digest(text: str) -> str:

@@ -46,13 +46,7 @@ class InvocationsTable:
         Raises `WarmSandboxTaken` if somebody else was faster, `RequestRepeated` if the key is in use,
         `StaleWrite` if the id is.
         """
-        put = {
-            "Put": {
-                "TableName": self.name,
-                "Item": to_item(invocation, **_OPEN, expires_at_epoch=_expiry(invocation.created_at)),
-                **condition_expression({"invocation_id": None}),
-            }
-        }
+        put = self.first_write(invocation)
         key_claim = requests.claim(self.name, invocation.request, invocation) if invocation.request else None
         self._write(put, taking, key_claim)
 
@@ -167,6 +161,15 @@ class InvocationsTable:
                 if not condition_failed(error):
                     raise
                 raise StaleWrite("the invocation moved on") from error
+
+    def first_write(self, invocation: Invocation) -> dict[str, Any]:
+        """Return what writes a first row under an id that nobody has, for a transaction."""
+        absent = condition_expression({"invocation_id": None})
+        return {"Put": {"TableName": self.name, "Item": self.first_item(invocation), **absent}}
+
+    def first_item(self, invocation: Invocation) -> dict[str, Any]:
+        """Return a first row."""
+        return to_item(invocation, **_OPEN, expires_at_epoch=_expiry(invocation.created_at))
 
     def _update(self, invocation: Invocation, changes: Mapping[str, object]) -> dict[str, Any]:
         expected = {"status": invocation.status, "attempt": invocation.attempt}

@@ -1,0 +1,124 @@
+"""Many prompts in one request: each becomes an invocation of its own, none is lost and none is made twice."""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from castari.adapters.queues import Queue
+from castari.adapters.tables.invocation_batches import KEYED_PER_WRITE, PER_WRITE, InvocationBatchesTable
+from castari.errors import RequestRepeated, TooLarge, VendorUnavailable
+from castari.messages import StartInvocation
+from castari.models import Agent, Invocation, RequestKey
+from castari.services.invocations import Invocations, require_active
+from castari.services.requests import Requests
+
+_AT_ONCE = 8
+_ItemT = TypeVar("_ItemT")
+_MadeT = TypeVar("_MadeT")
+
+
+@dataclass(frozen=True)
+class InvocationBatches:
+    """Rows first, messages second: what got a row but no message, sweep sets out again within minutes."""
+
+    invocations: Invocations
+    table: InvocationBatchesTable
+    requests: Requests
+    queue: Queue
+
+    def submit(
+        self,
+        agent: Agent,
+        prompts: Sequence[str],
+        *,
+        timeout_seconds: int | None = None,
+        requests: Sequence[RequestKey] = (),
+    ) -> list[Invocation]:
+        """Queue all prompts, in their order; with `requests`, one for each, what they made before counts.
+
+        Raises `Conflict` if the agent is not active, `TooLarge`, `Unprocessable` for a key of another body,
+        and `VendorUnavailable`: then nothing was accepted, or with `requests` the rest is when asked again.
+        """
+        require_active(agent)
+        self._check(prompts)
+
+        def draft(index: int) -> Invocation:
+            request = requests[index] if requests else None
+            return self.invocations.draft(
+                agent, prompts[index], timeout_seconds=timeout_seconds, request=request
+            )
+
+        if requests:
+            return self._make_keyed(requests, draft)
+        made = _at_once(draft, range(len(prompts)))
+        self._write_all(made)
+        self._send(made)
+        return made
+
+    def _check(self, prompts: Sequence[str]) -> None:
+        limit = self.invocations.limits.prompt_bytes
+        for index, prompt in enumerate(prompts):
+            if len(prompt.encode()) > limit:
+                raise TooLarge(f"prompt {index} has more than {limit} bytes: attach a file instead")
+
+    def _write_all(self, made: Sequence[Invocation]) -> None:
+        """Write all rows or, as far as we can tell, none."""
+        try:
+            _at_once(self.table.create, _parts(made, PER_WRITE))
+        except VendorUnavailable as error:
+            _at_once(self.table.delete, _parts(made, PER_WRITE))
+            raise VendorUnavailable("none of the prompts was accepted: send them again") from error
+
+    def _make_keyed(
+        self, requests: Sequence[RequestKey], draft: Callable[[int], Invocation]
+    ) -> list[Invocation]:
+        """Make what was not made before. The first part comes first: it tells whose the key is."""
+        parts = _parts(range(len(requests)), KEYED_PER_WRITE)
+
+        def make(part: Sequence[int]) -> list[Invocation]:
+            return self._make_part(part, requests, draft)
+
+        first = make(parts[0])
+        return [*first, *(invocation for made in _at_once(make, parts[1:]) for invocation in made)]
+
+    def _make_part(
+        self, part: Sequence[int], requests: Sequence[RequestKey], draft: Callable[[int], Invocation]
+    ) -> list[Invocation]:
+        if self.requests.earlier(requests[part[0]]) is None:
+            made = [draft(index) for index in part]
+            try:
+                self.table.create_with_keys(made)
+            except RequestRepeated:
+                pass  # Some of it was made before, or is being made beside us.
+            else:
+                self._send(made)
+                return made
+        return [self._find_or_make(requests[index], partial(draft, index)) for index in part]
+
+    def _find_or_make(self, request: RequestKey, draft: Callable[[], Invocation]) -> Invocation:
+        if earlier := self.requests.earlier(request):
+            return earlier
+        made = draft()
+        try:
+            self.table.create_with_keys([made])
+        except RequestRepeated:
+            if earlier := self.requests.earlier(request):
+                return earlier
+            raise
+        self._send([made])
+        return made
+
+    def _send(self, made: Sequence[Invocation]) -> None:
+        messages = [StartInvocation(invocation_id=each.invocation_id) for each in made]
+        _at_once(self.queue.send_many, _parts(messages, self.queue.most_at_once))
+
+
+def _parts(items: Sequence[_ItemT], size: int) -> list[Sequence[_ItemT]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _at_once(work: Callable[[_ItemT], _MadeT], items: Iterable[_ItemT]) -> list[_MadeT]:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(work, items))
