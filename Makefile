@@ -11,7 +11,7 @@ PYTHON_CODE := layers/application functions cli local bench base_template tests
 STACK := $(AS_ROOT) $(BIN)/python -m local.stack
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo up down test check bench soak template build openapi schema lock
+.PHONY: help setup demo up down top test check bench soak template build openapi schema lock
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z]*\):[^#]*##/\1/p' $(MAKEFILE_LIST) | while read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
@@ -28,6 +28,9 @@ up: setup  ## Start the whole platform on this machine, or bring changed code to
 
 down:  ## End it and leave nothing behind
 	@if [ -x $(BIN)/python ]; then $(STACK) down; else echo "Nothing is set up here, so nothing runs."; fi
+
+top:  ## Show the sandboxes that run on this machine
+	@$(BIN)/python -m local.sandboxes.top
 
 test: up  ## Run every test; TESTS=path or any other pytest arguments run some
 ifdef TESTS

@@ -59,6 +59,7 @@ LAYERS = [
     ),
     Layer("cast", {"cast", "castari.schemas"}, {"httpx", "pathspec", "rich", "typer"}),
     Layer("local.demo", {"local"}, {"boto3", "botocore", "e2b", "httpx"}),  # it does what a user does
+    Layer("local.sandboxes.top", {"local"}, {"rich"}),
     Layer("local", {"local"}, {"aiohttp", "boto3", "botocore", "psutil", "pyseccomp", "types_boto3", "yaml"}),
 ]
 """A module belongs to the most exact layer. The standard library and pydantic are everybody's."""
