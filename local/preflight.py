@@ -1,19 +1,13 @@
 """What a machine must offer before anything is started on it, each refusal with its remedy."""
 
-import sys
-
-from local.sandboxes.namespaces.preflight import preflight
+from local.sandboxes.namespaces.preflight import Host, find_problems, find_system_problems
 
 
 class HostUnfit(Exception):
     """This machine cannot run the stack; the message says what to do."""
 
 
-def check(*, isolated: bool) -> None:
+def check(*, isolated: bool, host: Host | None = None) -> None:
     """Raise `HostUnfit` unless sandboxes can be made here. Without isolation little is needed."""
-    if sys.platform != "linux":
-        raise HostUnfit(
-            f"The local stack needs Linux, this is {sys.platform}: use a virtual machine, or AWS and E2B."
-        )
-    if isolated and (problems := preflight()):
+    if problems := find_problems(host) if isolated else find_system_problems(host):
         raise HostUnfit("\n".join(problems))

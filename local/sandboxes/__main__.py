@@ -1,24 +1,12 @@
 """Starts the sandbox server: `python -m local.sandboxes --help`."""
 
 import argparse
-import asyncio
-import json
-import os
-import signal
 import sys
 from pathlib import Path
 
-from local.sandboxes.definition import load_definition
-from local.sandboxes.engine import Engine, EngineError
-from local.sandboxes.engines import make_engine
-from local.sandboxes.rootfs import CACHE
-from local.sandboxes.server import log
-from local.sandboxes.server.app import make_app, start
-from local.sandboxes.server.layers import Layers
-from local.sandboxes.server.lifecycle import Lifecycle
-from local.sandboxes.server.settings import Settings
-from local.sandboxes.server.snapshots import SnapshotCatalogue
-from local.sandboxes.server.templates import base_template
+from local.sandboxes.definition import CACHE
+from local.sandboxes.engine import EngineError
+from local.sandboxes.namespaces.preflight import find_problems, find_system_problems
 
 _ENGINE_HELP = "what isolates: namespaces, or bare, which isolates nothing and is for benches (%(default)s)"
 
@@ -26,51 +14,22 @@ _ENGINE_HELP = "what isolates: namespaces, or bare, which isolates nothing and i
 def main() -> int:
     """Serve until SIGTERM or SIGINT. Prints one JSON line on stdout when ready."""
     options = _parse(sys.argv[1:])
-    log.configure()
+    problems = find_system_problems() if options.engine == "bare" else find_problems()
+    if problems:
+        return _refuse("\n".join(problems))
+    # What it imports needs the host that was just looked at.
+    from local.sandboxes.serving import run  # noqa: PLC0415
+
     try:
-        asyncio.run(_serve(options))
+        run(options)
     except EngineError as error:
-        print(f"The sandbox server can not start: {error}", file=sys.stderr)  # noqa: T201 - for a person
-        return 1
+        return _refuse(str(error))
     return 0
 
 
-async def _serve(options: argparse.Namespace) -> None:
-    options.state_dir.mkdir(parents=True, exist_ok=True)
-    settings = Settings(
-        api_key=options.api_key_file.read_text().strip(),
-        state_dir=options.state_dir,
-        max_sandboxes=options.max_sandboxes,
-    )
-    engine = await make_engine(options)
-    await engine.start()
-    try:
-        await _serve_engine(engine, settings, options)
-    finally:
-        await engine.close()
-
-
-async def _serve_engine(engine: Engine, settings: Settings, options: argparse.Namespace) -> None:
-    catalogue = SnapshotCatalogue(settings.state_dir / "snapshots.json")
-    layers = Layers(engine, catalogue, base_template(load_definition()))
-    lifecycle = Lifecycle(engine, layers, settings)
-    # A crash may have come between a layer and its entry in the catalogue.
-    await layers.collect(())
-    runner, url = await start(make_app(lifecycle, layers, settings.api_key), options.host, options.port)
-    try:
-        print(json.dumps({"url": url, "pid": os.getpid()}), flush=True)  # noqa: T201 - whoever started us reads it
-        log.event("ready", url=url, engine=options.engine)
-        await _until_told_to_stop()
-    finally:
-        await lifecycle.close()
-        await runner.cleanup()
-
-
-async def _until_told_to_stop() -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await stop.wait()
+def _refuse(why: str) -> int:
+    print(f"The sandbox server can not start: {why}", file=sys.stderr)  # noqa: T201 - for a person
+    return 1
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:

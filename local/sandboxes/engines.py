@@ -7,7 +7,7 @@ from local.sandboxes.bare.engine import BareEngine
 from local.sandboxes.definition import load_definition
 from local.sandboxes.engine import Engine, EngineError
 from local.sandboxes.namespaces.engine import NamespaceEngine
-from local.sandboxes.namespaces.preflight import preflight
+from local.sandboxes.namespaces.preflight import find_problems
 from local.sandboxes.namespaces.settings import EngineSettings
 from local.sandboxes.rootfs import build
 from local.sandboxes.server import log
@@ -20,7 +20,7 @@ async def make_engine(options: argparse.Namespace) -> Engine:
     """
     if options.engine == "bare":
         return BareEngine(options.state_dir)
-    if problems := preflight():
+    if problems := find_problems():
         raise EngineError("\n".join(problems))
     root = await asyncio.to_thread(build, load_definition(), options.cache_dir, _tell_progress)
     relay_port = int(options.relay.rpartition(":")[2]) if options.relay else None

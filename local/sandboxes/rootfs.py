@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from local.sandboxes.debian import HOST_PACKAGES, Progress, build_debian
-from local.sandboxes.definition import Definition
+from local.sandboxes.definition import CACHE, Definition
 
 __all__ = ["CACHE", "FIRST_UID", "HOST_PACKAGES", "Progress", "RootFilesystem", "build", "host_authorities"]
 
@@ -24,9 +24,6 @@ FIRST_UID = 2_000_000_000
 """Owner on disk of what belongs to a sandbox's root; every file is stored shifted by it. One range for all,
 as layers are shared: each sandbox sees them through mounts that map it to ids of its own. These lie above it
 and above what adduser, subuid files and systemd hand out, so that on the host its processes are nobody."""
-
-CACHE = Path("/var/cache/castari/rootfs")
-"""Where root filesystems are kept, for all servers on a host: building one takes half a minute."""
 
 _RECIPE = "1"  # Raise it when the steps below change what they make from the same definition.
 _HOST_AUTHORITIES = Path("/usr/local/share/ca-certificates")

@@ -17,7 +17,7 @@ from local.sandboxes.namespaces.identity import can_shift
 from local.sandboxes.namespaces.leftovers import claim_instance, remove_leftovers
 from local.sandboxes.namespaces.network import Network, open_network, relay_address
 from local.sandboxes.namespaces.plans import Claim
-from local.sandboxes.namespaces.preflight import preflight
+from local.sandboxes.namespaces.preflight import find_problems
 from local.sandboxes.namespaces.sandbox import NamespaceSandbox
 from local.sandboxes.namespaces.settings import EngineSettings
 
@@ -45,7 +45,7 @@ class NamespaceEngine:
 
     async def start(self) -> None:
         """Remove what a crashed run left, then become ready. Raises `EngineError` if the host cannot."""
-        if problems := preflight():
+        if problems := find_problems():
             raise EngineError("this host cannot isolate sandboxes:\n" + "\n".join(problems))
         settings, names = self._settings, self._settings.names
         try:

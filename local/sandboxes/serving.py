@@ -1,0 +1,62 @@
+"""Runs the sandbox server: engine, control plane and HTTP, put together and taken down again."""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+
+from local.sandboxes.definition import load_definition
+from local.sandboxes.engine import Engine
+from local.sandboxes.engines import make_engine
+from local.sandboxes.server import log
+from local.sandboxes.server.app import make_app, start
+from local.sandboxes.server.layers import Layers
+from local.sandboxes.server.lifecycle import Lifecycle
+from local.sandboxes.server.settings import Settings
+from local.sandboxes.server.snapshots import SnapshotCatalogue
+from local.sandboxes.server.templates import base_template
+
+
+def run(options: argparse.Namespace) -> None:
+    """Serve until SIGTERM or SIGINT. Raises `EngineError` if the engine can not start."""
+    log.configure()
+    asyncio.run(_serve(options))
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    options.state_dir.mkdir(parents=True, exist_ok=True)
+    settings = Settings(
+        api_key=options.api_key_file.read_text().strip(),
+        state_dir=options.state_dir,
+        max_sandboxes=options.max_sandboxes,
+    )
+    engine = await make_engine(options)
+    await engine.start()
+    try:
+        await _serve_engine(engine, settings, options)
+    finally:
+        await engine.close()
+
+
+async def _serve_engine(engine: Engine, settings: Settings, options: argparse.Namespace) -> None:
+    catalogue = SnapshotCatalogue(settings.state_dir / "snapshots.json")
+    layers = Layers(engine, catalogue, base_template(load_definition()))
+    lifecycle = Lifecycle(engine, layers, settings)
+    # A crash may have come between a layer and its entry in the catalogue.
+    await layers.collect(())
+    runner, url = await start(make_app(lifecycle, layers, settings.api_key), options.host, options.port)
+    try:
+        print(json.dumps({"url": url, "pid": os.getpid()}), flush=True)  # noqa: T201 - whoever started us reads it
+        log.event("ready", url=url, engine=options.engine)
+        await _until_told_to_stop()
+    finally:
+        await lifecycle.close()
+        await runner.cleanup()
+
+
+async def _until_told_to_stop() -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
