@@ -29,15 +29,16 @@ class SetClock:
         self.now += timedelta(**lasting)
 
 
-class FakeCommand:
+class FakeRunningCommand:
     """A command whose frames a script yields; letting go leaves it alone."""
 
     def __init__(self, frames: AsyncIterator[dict[str, Any]]) -> None:
         self._frames = frames
         self.let_go_of = False
 
-    def frames(self) -> AsyncIterator[dict[str, Any]]:
-        return self._frames
+    async def frames(self) -> AsyncIterator[dict[str, Any]]:
+        async for frame in self._frames:
+            yield frame
 
     async def let_go(self) -> None:
         self.let_go_of = True
@@ -75,6 +76,8 @@ class FakeSandboxes:
     """What happens just before a method does its work."""
     hangs: set[str] = field(default_factory=set)
     """Methods that never answer."""
+    started: list[dict[str, str]] = field(default_factory=list)
+    """The environment of each command that was started."""
     failures: dict[str, list[CastariError]] = field(default_factory=dict)
     """Errors that the next calls of a method raise instead."""
     printed: dict[str, bytes] = field(default_factory=dict)
@@ -108,16 +111,17 @@ class FakeSandboxes:
         *,
         environment: Mapping[str, SecretStr],
         timeout_seconds: float,
-    ) -> FakeCommand:
+    ) -> FakeRunningCommand:
         await self._called_and_answered("start")
         if access.sandbox_id not in self.alive:
             raise SandboxMissing("it is gone")
         assert access.access_token.get_secret_value() == f"token-{access.sandbox_id}"
         if " output " in command:
-            return FakeCommand(self._shown(command))
+            return FakeRunningCommand(self._shown(command))
         plain = {name: value.get_secret_value() for name, value in environment.items()}
         self.alive[access.sandbox_id].commands.append((command, plain, timeout_seconds))
-        return FakeCommand(self.script(self, access.sandbox_id, plain))
+        self.started.append(plain)
+        return FakeRunningCommand(self.script(self, access.sandbox_id, plain))
 
     async def _shown(self, command: str) -> AsyncIterator[dict[str, Any]]:
         """Play the runner's `output`, which does not wait here."""
@@ -199,6 +203,8 @@ class ScriptedRunner:
     build_failures: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Frames that end a build at a step."""
     environments: list[dict[str, str]] = field(default_factory=list)
+    stored: list[dict[str, Any]] = field(default_factory=list)
+    """Reports, as they were stored; S3 tells of each."""
 
     async def __call__(
         self, _service: FakeSandboxes, _sandbox_id: str, environment: dict[str, str]
@@ -240,6 +246,7 @@ class ScriptedRunner:
         """Store a report where the runner would."""
         key = result_key(report["invocation_id"], report["attempt"])
         boto3.client("s3").put_object(Bucket=self.bucket, Key=key, Body=json.dumps(report).encode())
+        self.stored.append(report)
 
     def store_answer(self, invocation_id: str, attempt: int, content: bytes) -> None:
         """Store a long answer where the runner would."""

@@ -12,13 +12,15 @@ from castari.errors import CastariError
 from castari.messages import CheckDeploy, DeployBundle
 from castari.services.claims import MOST_ATTEMPTS
 from castari.services.deploys import DeployAbandoned
-from tests.mortal import SIDES, Died, Mortal
+from tests.mortal import SIDES, Died, Mortal, Point
 from tests.project import Project
 from tests.unit.bundles import FILES
 from tests.world import World, Wrap
 
 LOCKED = FILES | {"package.json": '{"dependencies": {"a": "1"}}', "package-lock.json": "{}"}
 CHANGED = LOCKED | {"src/index.ts": "changed"}
+HALFWAY: Point = ("sandboxes.snapshot", 0)
+"""Where a worker leaves the most behind: a sandbox, and a snapshot that no row knows."""
 REDELIVERY = timedelta(hours=1, minutes=6)
 
 
@@ -119,7 +121,8 @@ def redeploy(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
-async def _tell(world: World, mortal: Mortal, *, redeploy: bool, successor: Any = None) -> Story:
+async def tell_of_a_deploy(world: World, mortal: Mortal, *, redeploy: bool, successor: Any = None) -> Story:
+    """Deploy with a worker that dies somewhere, and have its messages find others until it is done."""
     world.sandboxes.sources.clear()
     story = Story(world, redeploy=redeploy)
     await story.tell(mortal.wrap, successor)
@@ -133,13 +136,13 @@ async def test_a_deploys_worker_may_die_at_any_call(
     world: World, redeploy: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     alive = Mortal()
-    story = await _tell(world, alive, redeploy=redeploy)
+    story = await tell_of_a_deploy(world, alive, redeploy=redeploy)
     assert story.check(alive.calls) == "ready"
     points = [(at, side) for at in range(len(alive.calls)) for side in SIDES]
     lost: list[str] = []
     for at, side in points:
         mortal = Mortal(at, side)
-        story = await _tell(world, mortal, redeploy=redeploy)
+        story = await tell_of_a_deploy(world, mortal, redeploy=redeploy)
         assert mortal.dead, f"point {at} of {alive.calls} was never reached"
         assert story.check(mortal.calls) == "ready", (mortal.calls, story.project.versions)
         lost += [f"{side} {mortal.calls[at]}"] * bool(story.orphans())
@@ -153,17 +156,31 @@ async def test_a_deploys_worker_may_die_at_any_call(
 
 async def test_a_deploy_of_which_two_workers_die_is_given_up_and_says_so(world: World) -> None:
     alive = Mortal()
-    await _tell(world, alive, redeploy=False)
+    await tell_of_a_deploy(world, alive, redeploy=False)
     ends = set()
     for at in range(alive.calls.index("maintenance.send") + 1, len(alive.calls)):
-        story = await _tell(world, Mortal(at), redeploy=False, successor=Mortal(at).wrap)
+        story = await tell_of_a_deploy(world, Mortal(at), redeploy=False, successor=Mortal(at).wrap)
         ends.add(story.check(alive.calls[: at + 1]))
     assert ends == {"ready", "failed"}
 
 
+@pytest.mark.parametrize("side", SIDES)
+async def test_who_clears_up_after_a_dead_worker_may_die_of_it_too(world: World, side: str) -> None:
+    heir = Mortal()
+    story = await tell_of_a_deploy(world, Mortal(HALFWAY, "after"), redeploy=False, successor=heir.wrap)
+    assert story.check(heir.calls) == "ready"
+    clearing = [point for point in heir.points if point[0].endswith(("snapshots_of", "delete_snapshot"))]
+    assert clearing
+    for point in clearing:
+        dying = Mortal(point, side)
+        story = await tell_of_a_deploy(world, Mortal(HALFWAY, "after"), redeploy=False, successor=dying.wrap)
+        assert dying.dead
+        assert story.check(dying.calls) == "failed"
+
+
 async def test_a_deploy_that_was_given_up_goes_to_the_dead_letters(world: World) -> None:
     at = (await _alive(world)).calls.index("sandboxes.create")
-    story = await _tell(world, Mortal(at), redeploy=False, successor=Mortal(at).wrap)
+    story = await tell_of_a_deploy(world, Mortal(at), redeploy=False, successor=Mortal(at).wrap)
     assert story.check([]) == "failed"
     with pytest.raises(DeployAbandoned):
         await world.worker().deploys.deploy(story.request)
@@ -171,5 +188,5 @@ async def test_a_deploy_that_was_given_up_goes_to_the_dead_letters(world: World)
 
 async def _alive(world: World) -> Mortal:
     mortal = Mortal()
-    await _tell(world, mortal, redeploy=False)
+    await tell_of_a_deploy(world, mortal, redeploy=False)
     return mortal
