@@ -80,7 +80,7 @@ class Mortal:
         here = self.at in (len(self.calls) - 1, (call, self.calls.count(call) - 1))
         if here and self.side == "before":
             self.die()
-        return here
+        return here and self.side == "after"
 
     @property
     def points(self) -> list[Point]:
@@ -90,6 +90,18 @@ class Mortal:
     def die(self) -> None:
         self.dead = True
         raise Died
+
+
+class Slow(Mortal):
+    """A worker that is as good as dead at one call, but goes on when everything else has long happened."""
+
+    def __init__(self, at: Point, meanwhile: Callable[[], None]) -> None:
+        super().__init__(at)
+        self.meanwhile = meanwhile
+
+    def die(self) -> None:
+        self.at = None
+        self.meanwhile()
 
 
 class _Watched:

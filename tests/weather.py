@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -10,6 +10,7 @@ from typing import Any
 
 from castari import bootstrap
 from castari.adapters.results import result_key
+from castari.adapters.tables.invocations import InvocationsTable
 from castari.errors import CastariError
 from castari.messages import StartInvocation
 from castari.models import Agent, Invocation
@@ -41,12 +42,14 @@ class Weather:
     """When each run began to be seen, by the identity of its sandbox."""
     nobodys: dict[str, datetime] = field(default_factory=dict)
     ended: dict[str, Invocation] = field(default_factory=dict)
+    open: list[Invocation] = field(default_factory=list)
+    """What was open a tick ago: an index lags, and this one lags a lot."""
     told: int = 0
     """So many stored results were told of."""
 
     async def pass_(self) -> None:
         """Let things happen until nothing is left to."""
-        sweeper = self.world.worker()
+        sweeper = self.world.worker(self._lagging)
         for tick in range(_MOST_TICKS):
             await self._runners_end()
             self._collect()
@@ -58,10 +61,14 @@ class Weather:
             self.world.sandboxes.let_time_pass()
             if tick % 2:
                 await sweeper.sweep.sweep()
+            self.open = list(bootstrap.invocations_table().open())
         else:
             raise AssertionError(f"still under way: {self.rows()}")
         self.world.clock.pass_(seconds=self.world.limits.warm_idle_seconds + 60)
         await sweeper.sweep.sweep()
+
+    def _lagging(self, name: str, adapter: Any) -> Any:
+        return LaggingInvocations(adapter, self) if name == "invocations" else adapter
 
     def rows(self) -> list[Invocation]:
         """Return the agent's invocations."""
@@ -157,6 +164,19 @@ class Weather:
         table = bootstrap.usage_table()
         counted = table.list(self.agent.user_id, min(days), max(days)) if days else []
         assert sum(day.invocation_count for day in counted) == len(rows), "not counted once each"
+
+
+class LaggingInvocations:
+    """The invocations table, whose index of open rows is a tick behind."""
+
+    def __init__(self, table: InvocationsTable, weather: Weather) -> None:
+        self._table, self._weather = table, weather
+
+    def open(self) -> Iterator[Invocation]:
+        return iter(self._weather.open)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
 
 
 def _delivery(message: Any) -> Event:

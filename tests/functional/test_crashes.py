@@ -4,7 +4,9 @@ The calls are found by running once without a crash; then one run dies at each o
 buckets tell everything twice, in no order and late, time passes, and sweep makes its rounds.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
@@ -23,7 +25,7 @@ from castari.messages import (
 from castari.models import Agent, Invocation
 from castari.services.requests import request_key
 from tests.functional.test_deploy_crashes import HALFWAY, LOCKED, tell_of_a_deploy
-from tests.mortal import SIDES, Died, Mortal, outside_methods
+from tests.mortal import SIDES, Died, Mortal, Slow, outside_methods
 from tests.unit.bundles import tar_gz
 from tests.weather import Weather
 from tests.world import Worker, World, unique
@@ -168,7 +170,7 @@ PLOTS = {
     "call": Plot(_call),
     "call with a key": Plot(_call_with_a_key, runner_lives=(True,)),
     "submit": Plot(_submit, warm=(False,), runner_lives=(True,)),
-    "start": Plot(_start),
+    "start": Plot(_start, runner_lives=(True,)),
     "complete": Plot(_complete, warm=(True,), runner_lives=(True,)),
     "sweep": Plot(_sweep, warm=(True,), runner_lives=(False,)),
     "refill": Plot(_maintenance(_refill), warm=(True,), runner_lives=(True,)),
@@ -191,17 +193,39 @@ async def _survives(world: World, name: str, mortal: Mortal, *, warm: bool, runn
     story = Story(world, world.agent())
     if warm:
         await world.worker().warm_up(story.agent)
-    with suppress(Died, CastariError):
-        await PLOTS[name].deed(world.worker(mortal.wrap), story)
     order = Random(f"{mortal.at} {mortal.side}")  # noqa: S311 - shuffles deliveries, guards nothing
     weather = Weather(world, story.agent, runner_lives, order)
+    if isinstance(mortal, Slow):
+        mortal.meanwhile = lambda: _in_a_thread(weather.pass_)
     try:
+        with suppress(Died, CastariError):
+            await PLOTS[name].deed(world.worker(mortal.wrap), story)
         await weather.pass_()
         weather.verdict(keeps_rows=PLOTS[name].keeps_rows)
     except AssertionError as error:
         raise AssertionError(
             f"{name}, died {mortal.side} {mortal.at} after {mortal.calls}: {error}"
         ) from error
+
+
+def _in_a_thread(work: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Do it all while whoever calls stands still, in the midst of whatever loop."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work()).result()
+
+
+@pytest.mark.parametrize(
+    ("name", "warm"),
+    [(name, warm) for name in ("call", "start", "complete", "sweep") for warm in PLOTS[name].warm],
+)
+async def test_a_worker_may_go_on_when_everything_is_over(name: str, world: World, warm: bool) -> None:
+    alive = Mortal()
+    lives = PLOTS[name].runner_lives[0]
+    await _survives(world, name, alive, warm=warm, runner_lives=lives)
+    for at in alive.points:
+        slow = Slow(at, lambda: None)
+        await _survives(world, name, slow, warm=warm, runner_lives=lives)
+        assert slow.at is None, f"{at} of {alive.calls} was never reached"
 
 
 @pytest.mark.parametrize(("name", "warm", "runner_lives"), CASES)
