@@ -18,6 +18,8 @@ _PURE = frozenset(
         "BundleBucket.sandbox_get_url",
         "BundleBucket.sandbox_put_url",
         "BundleBucket.upload_url",
+        "InvocationsTable.first_item",
+        "InvocationsTable.first_write",
         "ResultBucket.prompt_url",
         "ResultBucket.put_url",
         "RunningCommand.feed",

@@ -11,6 +11,7 @@ from castari import bootstrap
 from castari.adapters.queues import Queue
 from castari.adapters.sandboxes import Sandboxes
 from castari.adapters.sealing import Sealer
+from castari.adapters.tables.invocation_batches import InvocationBatchesTable
 from castari.adapters.tables.requests import RequestsTable
 from castari.errors import CastariError
 from castari.ids import new_id
@@ -31,6 +32,7 @@ from castari.services.deploys import Deploys
 from castari.services.environments import Environments
 from castari.services.finishes import Finishes
 from castari.services.handovers import Handovers
+from castari.services.invocation_batches import InvocationBatches
 from castari.services.invocations import Invocations
 from castari.services.launches import Launches
 from castari.services.leftovers import Leftovers
@@ -137,6 +139,7 @@ class Worker:
             bootstrap.dynamodb(), bootstrap.settings().invocations_table, world.clock
         )
         self.requests_table = wrap("requests", requests_table)
+        self.batches_table = wrap("batches", InvocationBatchesTable(bootstrap.invocations_table()))
         self.warm = wrap("warm", bootstrap.warm_table())
         self.versions = wrap("versions", bootstrap.versions_table())
         self.results = wrap("results", bootstrap.result_bucket())
@@ -160,6 +163,7 @@ class Worker:
         self.invocations = Invocations(
             self.table, self.results, self.queue, self.requests, self._limits, clock
         )
+        self.batches = InvocationBatches(self.invocations, self.batches_table, self.requests, self.queue)
         self.requeues = Requeues(self.table, self.queue, clock)
         self.finishes = Finishes(self.table, self.results, self.requeues, clock)
         self.launches = Launches(

@@ -13,6 +13,7 @@ from random import Random
 
 import pytest
 
+from castari import bootstrap
 from castari.errors import CastariError
 from castari.messages import (
     DeleteAgent,
@@ -23,7 +24,7 @@ from castari.messages import (
     TidyAgent,
 )
 from castari.models import Agent, Invocation
-from castari.services.requests import request_key
+from castari.services.requests import batch_keys, request_key
 from tests.functional.test_deploy_crashes import HALFWAY, LOCKED, tell_of_a_deploy
 from tests.mortal import SIDES, Died, Mortal, Slow, outside_methods
 from tests.unit.bundles import tar_gz
@@ -32,6 +33,7 @@ from tests.world import Worker, World, unique
 
 pytestmark = pytest.mark.usefixtures("empty_tables")
 LONG = "long " * 20_000
+PROMPTS = ["one", "two", "three"]
 
 
 class Story:
@@ -55,7 +57,7 @@ class Story:
     async def started(self) -> Invocation:
         queued = self.queued()
         await self.world.worker().starts.start(queued.invocation_id)
-        return self.world.worker().table.get(queued.invocation_id)
+        return bootstrap.invocations_table().get(queued.invocation_id)
 
 
 async def _call(worker: Worker, story: Story) -> None:
@@ -68,6 +70,20 @@ async def _call_with_a_key(worker: Worker, story: Story) -> None:
 
 async def _submit(worker: Worker, story: Story) -> None:
     worker.invocations.submit(story.agent, LONG, request=request_key(story.agent, unique(), {}))
+
+
+async def _submit_many(worker: Worker, story: Story) -> None:
+    worker.batches.submit(story.agent, PROMPTS)
+
+
+async def _submit_many_with_a_key(worker: Worker, story: Story) -> None:
+    keys = batch_keys(story.agent, unique(), {}, len(PROMPTS))
+    worker.batches.submit(story.agent, PROMPTS, requests=keys)
+
+
+async def _cancel(worker: Worker, story: Story) -> None:
+    running = await story.started()
+    worker.cancels.cancel(story.agent, running.invocation_id)
 
 
 async def _delete(worker: Worker, story: Story) -> None:
@@ -170,6 +186,9 @@ PLOTS = {
     "call": Plot(_call),
     "call with a key": Plot(_call_with_a_key, runner_lives=(True,)),
     "submit": Plot(_submit, warm=(False,), runner_lives=(True,)),
+    "submit many": Plot(_submit_many, warm=(False,), runner_lives=(True,)),
+    "submit many with a key": Plot(_submit_many_with_a_key, warm=(False,), runner_lives=(True,)),
+    "cancel": Plot(_cancel, warm=(True,), runner_lives=(True,)),
     "start": Plot(_start, runner_lives=(True,)),
     "complete": Plot(_complete, warm=(True,), runner_lives=(True,)),
     "sweep": Plot(_sweep, warm=(True,), runner_lives=(False,)),
@@ -256,7 +275,10 @@ ELSEWHERE = {
     "BuildLogsTable.read": "api",
     "BundleBucket.put": "api",
     "DeletionsTable.list": "api",
+    "InvocationBatchesTable.delete": "api: a batch that AWS took half of",
+    "InvocationsTable.status": "api: wait for an end",
     "Queue.release": "queue consumers, of a message that failed: it comes again by itself",
+    "ResultBucket.read_part": "api and invoke: show output",
     "SecretStore.release": "secrets",
     "SecretStore.write": "secrets",
     "UsageTable.add": "a finish among many at once",

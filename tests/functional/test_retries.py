@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from castari import bootstrap
 from castari.adapters.tables.invocations import InvocationsTable
 from castari.errors import SandboxLost, StaleWrite, VendorUnavailable
 from castari.messages import StartInvocation
@@ -22,7 +23,7 @@ def _agent(world: World, retries: int) -> Agent:
     agent = world.agent()
     assert agent.active_version
     version = agent.active_version.model_copy(update={"retries": retries})
-    return world.worker().agents.update(agent, {"active_version": version})
+    return bootstrap.agents_table().update(agent, {"active_version": version})
 
 
 async def _start_all(world: World) -> list[str]:
