@@ -49,10 +49,15 @@ def start_all(places: Places, instance: str, *, engine: str) -> None:
     with step("make the first API key"):
         environment.write(
             places.environment,
-            environment.describe(stack, api_url=_api_url(stack), api_key=first_keys.make_api_key(stack)),
+            environment.describe(
+                stack,
+                api_url=_url(stack, "ApiUrl", "execute-api"),
+                long_invoke_url=_url(stack, "LongInvokeUrl", "lambda-url"),
+                api_key=first_keys.make_api_key(stack),
+            ),
         )
     with step("wait for the API"):
-        _wait_for(f"{_api_url(stack)}/api/v1/health", "the API")
+        _wait_for(f"{_url(stack, 'ApiUrl', 'execute-api')}/api/v1/health", "the API")
 
 
 def reload(places: Places, stack: Identity) -> None:
@@ -83,10 +88,10 @@ def _parameters(stack: Identity, platform_secret_arn: str) -> dict[str, str]:
     }
 
 
-def _api_url(stack: Identity) -> str:
-    """Return the API's address by path: its own host name is one that only AWS could resolve."""
-    host = urlsplit(deployment.outputs(stack)["ApiUrl"]).hostname or ""
-    return f"{stack.aws_url}/_aws/execute-api/{host.partition('.')[0]}"
+def _url(stack: Identity, output: str, service: str) -> str:
+    """Return an address by path: its own host name is one that only AWS could resolve."""
+    host = urlsplit(deployment.outputs(stack)[output]).hostname or ""
+    return f"{stack.aws_url}/_aws/{service}/{host.partition('.')[0]}"
 
 
 def _wait_for(url: str, what: str) -> None:

@@ -49,7 +49,7 @@ def deploy(
     """Create or update the stack and wait. Returns whether anything changed. Raises `DeploymentFailed`."""
     bucket = f"{identity.stack_name}-code"
     keys = _upload(archives, bucket, identity)
-    body = json.dumps(_with_numbers(_with_code(template, bucket, keys), parameters))
+    body = json.dumps(_with_batch_rights(_with_numbers(_with_code(template, bucket, keys), parameters)))
     s3, formation = client("s3", identity), client("cloudformation", identity)
     s3.put_object(
         Bucket=bucket, Key="template.json", Body=body
@@ -115,6 +115,16 @@ def _with_numbers(template: dict[str, Any], parameters: Mapping[str, str]) -> di
                 scaling["MaximumConcurrency"] = int(
                     parameters.get(name, template["Parameters"][name]["Default"])
                 )
+    return template
+
+
+def _with_batch_rights(template: dict[str, Any]) -> dict[str, Any]:
+    """Grant the sending of many messages by its name: on AWS it is in the right to send one."""
+    for resource in template["Resources"].values():
+        for policy in resource.get("Properties", {}).get("Policies", []):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                if statement["Action"] == "sqs:SendMessage":
+                    statement["Action"] = ["sqs:SendMessage", "sqs:SendMessageBatch"]
     return template
 
 

@@ -7,12 +7,13 @@ from local.identity import Identity
 from local.places import write_private
 
 
-def describe(identity: Identity, *, api_url: str, api_key: str) -> dict[str, str]:
+def describe(identity: Identity, *, api_url: str, long_invoke_url: str, api_key: str) -> dict[str, str]:
     """Return every variable of the file."""
     bundles, results = identity.buckets
     return {
         "CASTARI_API_URL": api_url,
         "CASTARI_API_KEY": api_key,
+        "CASTARI_LONG_INVOKE_URL": long_invoke_url,
         "CASTARI_STACK_NAME": identity.stack_name,
         "CASTARI_INSTANCE": identity.instance,
         "CASTARI_BUNDLE_BUCKET": bundles,

@@ -50,6 +50,10 @@ def rows(agent: Agent) -> list[Invocation]:
     return bootstrap.invocations_table().list_for_agent(agent.agent_id, limit=2_000, offset=0)
 
 
+def submit(to: InvocationBatches, agent: Agent, prompts: Sequence[str], **more: Any) -> list[Invocation]:
+    return to.submit(agent, prompts, **more).invocations
+
+
 def prompts_of(made: Sequence[Invocation]) -> list[str | None]:
     table = bootstrap.invocations_table()
     return [table.get(each.invocation_id).prompt for each in made]
@@ -75,7 +79,7 @@ def test_a_thousand_prompts_become_a_thousand_invocations_in_their_order(
     world: World, worker: Worker, agent: Agent
 ) -> None:
     prompts = [f"prompt {n}" for n in range(1_000)]
-    made = batches(worker).submit(agent, prompts, timeout_seconds=7)
+    made = submit(batches(worker), agent, prompts, timeout_seconds=7)
     assert prompts_of(made) == prompts
     assert sorted(sent(world)) == sorted(each.invocation_id for each in made)
     assert len(rows(agent)) == 1_000
@@ -86,7 +90,7 @@ def test_what_dynamodb_leaves_undone_is_asked_for_again(worker: Worker, agent: A
     client = Halving(bootstrap.dynamodb())
     table = replace(bootstrap.invocations_table(), client=cast("Any", client))
     prompts = [f"prompt {n}" for n in range(30)]
-    made = batches(worker, InvocationBatchesTable(table)).submit(agent, prompts)
+    made = submit(batches(worker, InvocationBatchesTable(table)), agent, prompts)
     assert client.left_undone > 0
     assert prompts_of(made) == prompts
     assert len(rows(agent)) == 30
@@ -97,15 +101,16 @@ def test_a_table_that_fails_in_the_middle_leaves_nothing_that_could_run(
 ) -> None:
     table = FailingOnce(InvocationBatchesTable(bootstrap.invocations_table()), after=2)
     with pytest.raises(VendorUnavailable, match="none of the prompts was accepted"):
-        batches(worker, table).submit(agent, ["x"] * 100)
+        submit(batches(worker, table), agent, ["x"] * 100)
     assert table.created > 0
     assert (rows(agent), sent(world)) == ([], [])
 
 
 def test_what_got_no_message_is_set_out_by_the_sweep(world: World, worker: Worker, agent: Agent) -> None:
     world.invocations.failures = [VendorUnavailable("SQS is down")]
-    made = batches(worker).submit(agent, [f"prompt {n}" for n in range(30)])
-    assert (len(made), len(sent(world))) == (30, 20)
+    submitted = batches(worker).submit(agent, [f"prompt {n}" for n in range(30)])
+    made = submitted.invocations
+    assert (len(made), len(sent(world)), submitted.unsent) == (30, 20, 10)
     unsent = {each.invocation_id for each in made} - set(sent(world))
     assert {each.status for each in rows(agent)} == {"queued"}
     for invocation_id in unsent:
@@ -124,8 +129,8 @@ def test_the_queue_tries_again_what_it_could_not_take() -> None:
 
 def test_the_same_key_and_body_make_the_same_invocations(world: World, worker: Worker, agent: Agent) -> None:
     prompts = [f"prompt {n}" for n in range(120)]
-    first = batches(worker).submit(agent, prompts, requests=keys(agent, prompts))
-    again = batches(world.worker()).submit(agent, prompts, requests=keys(agent, prompts))
+    first = submit(batches(worker), agent, prompts, requests=keys(agent, prompts))
+    again = submit(batches(world.worker()), agent, prompts, requests=keys(agent, prompts))
     assert [each.invocation_id for each in again] == [each.invocation_id for each in first]
     assert prompts_of(first) == prompts
     assert len(rows(agent)) == 120
@@ -133,9 +138,9 @@ def test_the_same_key_and_body_make_the_same_invocations(world: World, worker: W
 
 def test_another_body_under_the_same_key_makes_nothing(worker: Worker, agent: Agent) -> None:
     few, many = ["a"] * 3, ["a"] * 200
-    batches(worker).submit(agent, few, requests=keys(agent, few))
+    submit(batches(worker), agent, few, requests=keys(agent, few))
     with pytest.raises(Unprocessable):
-        batches(worker).submit(agent, many, requests=keys(agent, many))
+        submit(batches(worker), agent, many, requests=keys(agent, many))
     assert len(rows(agent)) == 3
 
 
@@ -146,21 +151,21 @@ def test_a_batch_that_broke_off_is_made_whole_by_the_same_request(
     prompts = [f"prompt {n}" for n in range(150)]
     table = FailingOnce(InvocationBatchesTable(bootstrap.invocations_table()), after=after)
     with pytest.raises(VendorUnavailable):
-        batches(worker, table).submit(agent, prompts, requests=keys(agent, prompts))
-    made = batches(world.worker()).submit(agent, prompts, requests=keys(agent, prompts))
+        submit(batches(worker, table), agent, prompts, requests=keys(agent, prompts))
+    made = submit(batches(world.worker()), agent, prompts, requests=keys(agent, prompts))
     assert prompts_of(made) == prompts
     assert len(rows(agent)) == 150
     assert set(sent(world)) == {each.invocation_id for each in made}
 
 
 def test_long_prompts_are_kept_out_of_the_rows(worker: Worker, agent: Agent) -> None:
-    made = batches(worker).submit(agent, ["x" * 100_000, "short"])
+    made = submit(batches(worker), agent, ["x" * 100_000, "short"])
     assert [each.prompt_key is not None for each in made] == [True, False]
 
 
 def test_a_prompt_that_is_too_long_names_itself_and_nothing_is_made(worker: Worker, agent: Agent) -> None:
     with pytest.raises(TooLarge, match="prompt 1 "):
-        batches(worker).submit(agent, ["short", "x" * 1_100_000])
+        submit(batches(worker), agent, ["short", "x" * 1_100_000])
     assert rows(agent) == []
 
 

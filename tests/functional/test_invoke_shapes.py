@@ -1,14 +1,22 @@
 """How long an invoke waits: as long as the gateway does, as long as it is told, or not at all."""
 
 import asyncio
+import importlib
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from castari import bootstrap
 from castari.errors import VendorRateLimited
+from castari.models import Agent, Invocation
+from castari.reports import RunReport
 from tests.fakes import FakeSandboxes, ScriptedRunner
 from tests.functional.conftest import Account
-from tests.gateway import Gateway, Reply
+from tests.gateway import Context, Gateway, Reply
 
 INVOKE = "/agents/poet/invoke"
 
@@ -68,3 +76,68 @@ def test_a_busy_sandbox_service_makes_it_a_202_and_not_an_error(
     sandboxes.failures["create"] = [VendorRateLimited("no more for now")]
     reply = poet.api.request("POST", INVOKE, {"prompt": "hi"})
     assert (reply.status, reply.json["status"], sandboxes.alive) == (202, "queued", {})
+
+
+def attended(account: Account, **changes: Any) -> tuple[int, Any]:
+    """Return the status and body of a call of the function URL."""
+    sample = json.loads((Path(__file__).parents[2] / "events/attend.json").read_text())
+    sample["headers"]["authorization"] = f"Bearer {account.api.key}"
+    sample |= {"rawPath": "/api/v1/agents/poet/invoke", **changes}
+    answered = importlib.import_module("functions.attend.app").handler(sample, Context())
+    return answered["statusCode"], json.loads(answered["body"])
+
+
+def test_the_function_url_answers_when_the_invocation_is_over(poet: Account) -> None:
+    status, body = attended(poet)
+    assert (status, body["status"]) == (200, "completed")
+
+
+def test_the_function_url_waits_for_what_had_to_go_by_the_queue(
+    poet: Account, sandboxes: FakeSandboxes
+) -> None:
+    sandboxes.failures["create"] = [VendorRateLimited("no more for now")]
+    with ThreadPoolExecutor(1) as pool:
+        finishing = pool.submit(_finish_what_is_queued, poet)
+        status, body = attended(poet)
+        finishing.result()
+    assert (status, body["status"], body["response_content"]) == (200, "completed", "late")
+
+
+def _finish_what_is_queued(account: Account) -> None:
+    """Do what the queue's consumer and the agent would."""
+    agent, table = bootstrap.agents().get(account.user_id, "poet"), bootstrap.invocations_table()
+    until = time.monotonic() + 10
+    while not (
+        found := [each for each in _invocations(agent) if each.attempt == 1 and each.status == "queued"]
+    ):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    running = table.change(found[0], {"status": "running", "attempt": 2})
+    report = RunReport(invocation_id=running.invocation_id, attempt=2, exit_code=0, stdout="late")
+    bootstrap.finishes().by_report(running, report)
+
+
+def _invocations(agent: Agent) -> list[Invocation]:
+    return bootstrap.invocations_table().list_for_agent(agent.agent_id, limit=10, offset=0)
+
+
+def test_the_function_url_waits_no_longer_than_it_is_told(poet: Account, sandboxes: FakeSandboxes) -> None:
+    status, body = attended(poet, queryStringParameters={"wait": "0"})
+    assert (status, body["status"], sandboxes.calls) == (202, "queued", [])
+
+
+@pytest.mark.usefixtures("endless")
+def test_the_function_url_lets_go_of_an_agent_that_is_not_waited_for(poet: Account) -> None:
+    status, body = attended(poet, queryStringParameters={"wait": "0.2"})
+    assert (status, body["status"]) == (202, "running")
+
+
+@pytest.mark.parametrize("path", ["/api/v1/agents/poet", "/", "/api/v1/agents/a/b/invoke", "/api/v1/agents"])
+def test_the_function_url_knows_nothing_else_and_says_where_that_is(poet: Account, path: str) -> None:
+    status, body = attended(poet, rawPath=path)
+    assert (status, body["detail"]) == (404, "Not found")
+    assert "API's own address" in body["remedy"]
+
+
+def test_the_function_url_wants_a_key(poet: Account) -> None:
+    assert attended(poet, headers={})[0] == 401

@@ -12,7 +12,7 @@ _REPOSITORY = Path(__file__).parents[2]
 _TEMPLATE = load_template()
 _RESOURCES: dict[str, dict[str, Any]] = _TEMPLATE["Resources"]
 _SECRETS = "secretsmanager:"
-_PLATFORM_SECRET_READERS = {"Invoke", "Start", "Deploy", "Sweep"}
+_PLATFORM_SECRET_READERS = {"Invoke", "Attend", "Start", "Deploy", "Sweep"}
 
 
 def _of(kind: str) -> dict[str, dict[str, Any]]:
@@ -102,6 +102,12 @@ def test_a_queue_hides_a_message_six_times_as_long_as_its_function_may_take(func
         queue = _RESOURCES[event["Properties"]["Queue"]["GetAtt"].removesuffix(".Arn")]["Properties"]
         assert queue["VisibilityTimeout"] >= 6 * FUNCTIONS[function]["Timeout"]
         assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_only_the_function_that_checks_keys_itself_may_be_called_by_anybody() -> None:
+    public = [each for each in _of("AWS::Lambda::Permission").values() if each["Principal"] == "*"]
+    assert {each["FunctionName"]["Ref"] for each in public} == {"AttendFunction"}
+    assert all(each.get("FunctionUrlAuthType") or each.get("InvokedViaFunctionUrl") for each in public)
 
 
 def test_every_queue_is_encrypted_and_every_working_queue_has_a_dead_letter_queue() -> None:

@@ -17,6 +17,7 @@ from castari.http.routing import (
     SecondsGone,
     create_router,
 )
+from castari.observability import logger, metrics
 from castari.schemas.invocations import (
     InvocationAccepted,
     InvocationBatchAccepted,
@@ -62,7 +63,10 @@ def submit_batch(
         timeout_seconds=body.timeout_seconds,
         requests=batch_requests_of(agent, idempotency_key, body, items=len(body.prompts)),
     )
-    return InvocationBatchAccepted(invocations=[InvocationAccepted.of(each) for each in made])
+    if made.unsent:
+        logger.warning("sweep has to set out what got no message", extra={"unsent": made.unsent})
+        metrics.add_metric("UnsentMessages", "Count", made.unsent)
+    return InvocationBatchAccepted(invocations=[InvocationAccepted.of(each) for each in made.invocations])
 
 
 @router.get(_INVOCATIONS, summary="List invocations", tags=_TAGS)

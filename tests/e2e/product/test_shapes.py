@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 
 from local.demo.stage import Stage, wait_until
@@ -138,3 +139,17 @@ def test_a_time_limit_ends_the_sandbox_whoever_waits(stage: Stage, ticker: str) 
     assert (ended["status"], ended["failure"]["code"]) == ("timed_out", "timeout")
     wait_until(lambda: ended["sandbox_id"] not in stage.sandboxes(), "its sandbox to be gone", 20)
     assert 2_000 <= ended["duration_ms"] <= 20_000
+
+
+def test_one_long_post_is_answered_at_the_end(stage: Stage, ticker: str) -> None:
+    url = f"{stage.environment['CASTARI_LONG_INVOKE_URL']}/api/v1/agents/{ticker}/invoke"
+    answer = stage.http.post(url, json=ticks(4, 400))
+    assert (answer.status_code, answer.json()["response_content"]) == (200, printed(4))
+    assert httpx.post(url, json=ticks(1, 0)).status_code == 401
+
+
+def test_a_batch_runs_each_prompt_once(stage: Stage, ticker: str) -> None:
+    body = {"prompts": [ticks(n, 0)["prompt"] for n in range(1, 6)]}
+    made = stage.http.post(f"/agents/{ticker}/invocations/batch", json=body).raise_for_status().json()
+    ended = [stage.wait_for(ticker, each["invocation_id"]) for each in made["invocations"]]
+    assert [each["response_content"] for each in ended] == [printed(n) for n in range(1, 6)]

@@ -20,6 +20,19 @@ _MadeT = TypeVar("_MadeT")
 
 
 @dataclass(frozen=True)
+class BatchMade:
+    """The invocations in the order of their prompts, and how many of them have no message yet."""
+
+    invocations: list[Invocation]
+    unsent: int = 0
+
+
+def _together(parts: Iterable[BatchMade]) -> BatchMade:
+    made = list(parts)
+    return BatchMade([one for part in made for one in part.invocations], sum(part.unsent for part in made))
+
+
+@dataclass(frozen=True)
 class InvocationBatches:
     """Rows first, messages second: what got a row but no message, sweep sets out again within minutes."""
 
@@ -35,7 +48,7 @@ class InvocationBatches:
         *,
         timeout_seconds: int | None = None,
         requests: Sequence[RequestKey] = (),
-    ) -> list[Invocation]:
+    ) -> BatchMade:
         """Queue all prompts, in their order; with `requests`, one for each, what they made before counts.
 
         Raises `Conflict` if the agent is not active, `TooLarge`, `Unprocessable` for a key of another body,
@@ -54,8 +67,7 @@ class InvocationBatches:
             return self._make_keyed(requests, draft)
         made = _at_once(draft, range(len(prompts)))
         self._write_all(made)
-        self._send(made)
-        return made
+        return self._sent(made)
 
     def _check(self, prompts: Sequence[str]) -> None:
         limit = self.invocations.limits.prompt_bytes
@@ -71,21 +83,18 @@ class InvocationBatches:
             _at_once(self.table.delete, _parts(made, PER_WRITE))
             raise VendorUnavailable("none of the prompts was accepted: send them again") from error
 
-    def _make_keyed(
-        self, requests: Sequence[RequestKey], draft: Callable[[int], Invocation]
-    ) -> list[Invocation]:
+    def _make_keyed(self, requests: Sequence[RequestKey], draft: Callable[[int], Invocation]) -> BatchMade:
         """Make what was not made before. The first part comes first: it tells whose the key is."""
         parts = _parts(range(len(requests)), KEYED_PER_WRITE)
 
-        def make(part: Sequence[int]) -> list[Invocation]:
+        def make(part: Sequence[int]) -> BatchMade:
             return self._make_part(part, requests, draft)
 
-        first = make(parts[0])
-        return [*first, *(invocation for made in _at_once(make, parts[1:]) for invocation in made)]
+        return _together([make(parts[0]), *_at_once(make, parts[1:])])
 
     def _make_part(
         self, part: Sequence[int], requests: Sequence[RequestKey], draft: Callable[[int], Invocation]
-    ) -> list[Invocation]:
+    ) -> BatchMade:
         if self.requests.earlier(requests[part[0]]) is None:
             made = [draft(index) for index in part]
             try:
@@ -93,26 +102,26 @@ class InvocationBatches:
             except RequestRepeated:
                 pass  # Some of it was made before, or is being made beside us.
             else:
-                self._send(made)
-                return made
-        return [self._find_or_make(requests[index], partial(draft, index)) for index in part]
+                return self._sent(made)
+        return _together(self._find_or_make(requests[index], partial(draft, index)) for index in part)
 
-    def _find_or_make(self, request: RequestKey, draft: Callable[[], Invocation]) -> Invocation:
+    def _find_or_make(self, request: RequestKey, draft: Callable[[], Invocation]) -> BatchMade:
         if earlier := self.requests.earlier(request):
-            return earlier
+            return BatchMade([earlier])
         made = draft()
         try:
             self.table.create_with_keys([made])
         except RequestRepeated:
             if earlier := self.requests.earlier(request):
-                return earlier
+                return BatchMade([earlier])
             raise
-        self._send([made])
-        return made
+        return self._sent([made])
 
-    def _send(self, made: Sequence[Invocation]) -> None:
+    def _sent(self, made: list[Invocation]) -> BatchMade:
+        """Set the invocations out."""
         messages = [StartInvocation(invocation_id=each.invocation_id) for each in made]
-        _at_once(self.queue.send_many, _parts(messages, self.queue.most_at_once))
+        unsent = _at_once(self.queue.send_many, _parts(messages, self.queue.most_at_once))
+        return BatchMade(made, sum(unsent))
 
 
 def _parts(items: Sequence[_ItemT], size: int) -> list[Sequence[_ItemT]]:

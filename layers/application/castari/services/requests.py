@@ -13,8 +13,7 @@ from castari.errors import Unprocessable
 from castari.messages import StartInvocation
 from castari.models import Agent, Invocation, RequestKey
 from castari.services.invocation_states import is_terminal
-
-_POLL_SECONDS = 0.25
+from castari.services.pauses import pauses
 
 
 def request_key(agent: Agent, key: str, body: Mapping[str, object], *, item: int | None = None) -> RequestKey:
@@ -75,7 +74,9 @@ class Requests:
     async def result(self, invocation: Invocation, seconds: float) -> Invocation:
         """Return the invocation once it is terminal, or as it is after `seconds`."""
         ends_at = asyncio.get_running_loop().time() + seconds
-        while not is_terminal(invocation) and asyncio.get_running_loop().time() + _POLL_SECONDS < ends_at:
-            await asyncio.sleep(_POLL_SECONDS)
+        for pause in pauses():
+            if is_terminal(invocation) or asyncio.get_running_loop().time() + pause > ends_at:
+                break
+            await asyncio.sleep(pause)
             invocation = await asyncio.to_thread(self.invocations.get, invocation.invocation_id)
         return invocation

@@ -1,0 +1,74 @@
+"""Function URL: invoke for clients that know only one long POST; waits until the invocation is over."""
+
+import re
+import time
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from castari import bootstrap, bootstrap_sandboxes
+from castari.errors import NotFound
+from castari.http.answers import Answer, Event
+from castari.http.idempotency import header_of, request_of
+from castari.http.invoking import outcome_answer, prompt_of, wait_of
+from castari.http.serving import serve
+from castari.models import Agent, ApiKey, Invocation
+from castari.observability import logger, metrics, tracer
+
+_PATH = re.compile(r"/api/v1/agents/([^/]+)/invoke")
+_ANSWER_SECONDS = 15.0
+"""What is left of the function's time for the answer itself."""
+_START_SECONDS = 45.0
+_ELSEWHERE = NotFound(
+    "Not found",
+    remedy="here is POST /api/v1/agents/{slug}/invoke alone: all else is at the API's own address",
+)
+
+
+@tracer.capture_lambda_handler(capture_response=False)
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one request of a function URL, payload format 2.0."""
+
+    def respond(event: Event, key: ApiKey) -> Answer:
+        return _invoke(event, key, context)
+
+    return serve(event, bootstrap.authentication(), respond)
+
+
+def _invoke(event: Event, key: ApiKey, context: LambdaContext) -> Answer:
+    found = _PATH.fullmatch(event["rawPath"])
+    if found is None or event["requestContext"]["http"]["method"] != "POST":
+        raise _ELSEWHERE
+    wait, prompt = wait_of(event), prompt_of(event)
+    agent = bootstrap.agents().get(key.user_id, found[1])
+    invocations = bootstrap.invocations()
+    make = invocations.submit if wait == 0 else invocations.draft
+    made = make(
+        agent,
+        prompt.prompt,
+        timeout_seconds=prompt.timeout_seconds,
+        session_id=prompt.session_id,
+        request=request_of(agent, header_of(event), prompt),
+    )
+    if wait != 0:
+        made = _attend(agent, made, wait, context)
+    logger.append_keys(
+        agent_id=agent.agent_id,
+        invocation_id=made.invocation_id,
+        status=made.status,
+        sandbox_id=made.sandbox_id,
+    )
+    return outcome_answer(invocations.with_answer(made))
+
+
+def _attend(agent: Agent, draft: Invocation, wait: float | None, context: LambdaContext) -> Invocation:
+    """Return the invocation once it is over, also where it had to go by the queue."""
+    longest = context.get_remaining_time_in_millis() / 1000 - _ANSWER_SECONDS
+    ends_at = time.monotonic() + (longest if wait is None else min(wait, longest))
+    called = bootstrap_sandboxes.calls().call(
+        agent, draft, ends_at - time.monotonic(), start_seconds=_START_SECONDS
+    )
+    made = bootstrap_sandboxes.run(called)
+    return bootstrap.long_polls().until_over(made, ends_at - time.monotonic())
