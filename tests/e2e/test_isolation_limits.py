@@ -9,8 +9,12 @@ import pytest
 import pytest_asyncio
 
 from local.sandboxes.engine import EngineError, Limits, SandboxSpec
+from local.sandboxes.namespaces.cgroup_v1 import CgroupV1
+from local.sandboxes.namespaces.cgroup_v2 import CgroupV2
+from local.sandboxes.namespaces.cgroups import Cgroup, find_cgroup
 from local.sandboxes.namespaces.engine import NamespaceEngine
-from tests.sandbox_engine import run, run_python, running, settings
+from local.sandboxes.namespaces.settings import Names
+from tests.sandbox_engine import INSTANCE, eventually, run, run_python, running, settings
 
 pytestmark = [
     pytest.mark.root,
@@ -124,6 +128,32 @@ async def test_open_files_end_at_their_limit(engine: NamespaceEngine) -> None:
     assert "Too many open files" in ended.output
     assert (await run(sandbox, "ulimit -n; ulimit -c")).output.split() == ["256", "0"]
     await sandbox.kill()
+
+
+async def test_cores_beyond_the_limit_are_not_to_be_had(engine: NamespaceEngine) -> None:
+    sandbox = await engine.create(SandboxSpec("busy", limits=Limits(cpu_count=1)))
+    assert int(cpu_files(sandbox.cell.cgroup, "cpu.stat")["nr_throttled"]) == 0
+    await run(sandbox, "for _ in 1 2 3; do while :; do :; done > /dev/null 2>&1 & done")
+    assert await eventually(lambda: int(cpu_files(sandbox.cell.cgroup, "cpu.stat")["nr_throttled"]) > 0)
+    await sandbox.kill()
+
+
+async def test_all_sandboxes_together_weigh_less_than_the_server(engine: NamespaceEngine) -> None:
+    assert engine
+    parent = find_cgroup(Names(INSTANCE).cgroup)
+    if isinstance(parent, CgroupV1):
+        assert int((parent.directories["cpu"] / "cpu.shares").read_text()) < 1024
+    else:
+        assert isinstance(parent, CgroupV2)
+        assert int((parent.directory / "cpu.weight").read_text()) < 100
+    assert os.getpid() not in parent.members()
+
+
+def cpu_files(cgroup: Cgroup, name: str) -> dict[str, str]:
+    """A table that the kernel keeps of a group's CPU time."""
+    assert isinstance(cgroup, CgroupV1 | CgroupV2)
+    directory = cgroup.directories["cpu"] if isinstance(cgroup, CgroupV1) else cgroup.directory
+    return dict(line.split() for line in (directory / name).read_text().splitlines())
 
 
 async def test_usage_tells_what_a_sandbox_uses(engine: NamespaceEngine) -> None:

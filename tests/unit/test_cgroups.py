@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from local.sandboxes.engine import Limits
+from local.sandboxes.engine import EngineError, Limits
 from local.sandboxes.namespaces.cgroup_v1 import CONTROLLERS, CgroupV1
 from local.sandboxes.namespaces.cgroup_v2 import CgroupV2
-from local.sandboxes.namespaces.cgroups import Cgroup
+from local.sandboxes.namespaces.cgroups import Cgroup, find_cgroup
 
 LIMITS = Limits(memory_mb=512, cpu_count=2, pids=77)
 
@@ -27,6 +27,37 @@ def v2(tmp_path: Path) -> CgroupV2:
     group = CgroupV2(tmp_path / "one")
     group.create()
     return group
+
+
+ALL_V1 = [("memory", "memory"), ("cpu,cpuacct", "cpu,cpuacct"), ("pids", "pids"), ("freezer", "freezer")]
+
+
+@pytest.mark.parametrize(
+    ("v1_mounts", "v2_controllers", "expected"),
+    [
+        (ALL_V1, None, "v1"),
+        ([], "cpuset cpu io memory hugetlb pids", "v2"),
+        (ALL_V1, "", "v1"),
+        ([("freezer", "freezer"), ("net_cls", "net_cls")], "cpu memory pids", "v2"),
+        (ALL_V1[:2], "pids", None),
+        ([], "memory", None),
+        ([], None, None),
+    ],
+    ids=["v1", "v2", "both, v1 has them", "both, v2 has them", "torn apart", "v2 lacks some", "none"],
+)
+def test_the_version_that_has_all_controllers_is_used(
+    tmp_path: Path, v1_mounts: list[tuple[str, str]], v2_controllers: str | None, expected: str | None
+) -> None:
+    lines = [f"cgroup {tmp_path}/{folder} cgroup rw,{options} 0 0" for folder, options in v1_mounts]
+    if v2_controllers is not None:
+        (tmp_path / "cgroup.controllers").write_text(v2_controllers)
+        lines.append(f"cgroup2 {tmp_path} cgroup2 rw,nosuid 0 0")
+    (mounts := tmp_path / "mounts").write_text("\n".join(["proc /proc proc rw 0 0", *lines, ""]))
+    if expected is None:
+        with pytest.raises(EngineError, match="boot it with v2"):
+            find_cgroup("castari-x/1", mounts)
+    else:
+        assert isinstance(find_cgroup("castari-x/1", mounts), CgroupV1 if expected == "v1" else CgroupV2)
 
 
 def texts(*files: Path) -> list[str]:

@@ -56,12 +56,13 @@ class Cgroup(Protocol):
         """Return what shows a sandbox its own group: type, options, and path in /sys/fs/cgroup."""
 
 
-def find_cgroup(name: str) -> Cgroup:
+def find_cgroup(name: str, mounts: Path = Path("/proc/self/mounts")) -> Cgroup:
     """Return the group `name` (one or two path components) of this host, whether it exists or not.
 
-    Raises `EngineError` if the host lacks a controller that limits need.
+    Hosts have version 1, version 2, or both, of which one has the controllers. Raises `EngineError` if
+    the host lacks a controller that limits need.
     """
-    v1, v2 = _mounted_hierarchies()
+    v1, v2 = _mounted_hierarchies(mounts)
     if all(controller in v1 for controller in cgroup_v1.CONTROLLERS):
         return cgroup_v1.CgroupV1({controller: v1[controller] / name for controller in cgroup_v1.CONTROLLERS})
     if v2 and set(cgroup_v2.CONTROLLERS) <= set((v2 / "cgroup.controllers").read_text().split()):
@@ -72,10 +73,10 @@ def find_cgroup(name: str) -> Cgroup:
     )
 
 
-def _mounted_hierarchies() -> tuple[dict[str, Path], Path | None]:
+def _mounted_hierarchies(mounts: Path) -> tuple[dict[str, Path], Path | None]:
     v1: dict[str, Path] = {}
     v2 = None
-    for line in Path("/proc/self/mounts").read_text().splitlines():
+    for line in mounts.read_text().splitlines():
         _, target, kind, options, *_ = line.split()
         if kind == "cgroup":
             v1 |= dict.fromkeys(options.split(","), Path(target))
