@@ -4,6 +4,7 @@ An engine makes sandboxes in which envd serves HTTP on a Unix socket. The server
 knows nothing else of it, so namespaces, an OCI runtime or a microVM can stand here.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -12,6 +13,9 @@ Privileges = Literal["none", "sudo"]
 """What `user` may become: nobody else at all, or root of the sandbox's own user namespace."""
 
 DeathCause = Literal["killed", "out_of_memory", "exited"]
+
+OnRefused = Callable[[str, int], None]
+"""Told a host that a sandbox's policy kept it from, empty if the connection named none, and the port."""
 
 BASE_LAYER = "base"
 """The layer that holds the root filesystem every sandbox starts from."""
@@ -93,6 +97,9 @@ class EngineSandbox(Protocol):
 
     async def set_network(self, policy: NetworkPolicy) -> None:
         """Hold it to another network policy from now on."""
+
+    def on_refused(self, tell: OnRefused) -> None:
+        """Have it told which hosts the sandbox is kept from by their names."""
 
     async def usage(self) -> Usage:
         """What it uses now."""

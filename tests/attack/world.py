@@ -84,8 +84,8 @@ class World:
 
 def remove_dead_worlds() -> None:
     """Remove the namespaces of test runs that were killed before they could: their tag tells the process."""
-    for path in Path("/run/netns").glob("castari-a*"):
-        run_of = re.fullmatch(r"castari-a(\d+)w?-(host|outside)", path.name)
+    for path in Path("/run/netns").glob("castari-[ae]*"):
+        run_of = re.fullmatch(r"castari-[ae](\d+)w?-(host|outside)", path.name)
         if run_of and not Path("/proc", run_of[1]).exists():
             run("ip", "netns", "delete", path.name)
 

@@ -4,7 +4,15 @@ import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.sandboxes.engine import BASE_LAYER, DeathCause, EngineError, NetworkPolicy, SandboxSpec, Usage
+from local.sandboxes.engine import (
+    BASE_LAYER,
+    DeathCause,
+    EngineError,
+    NetworkPolicy,
+    OnRefused,
+    SandboxSpec,
+    Usage,
+)
 
 
 @dataclass
@@ -42,6 +50,9 @@ class FakeSandbox:
 
     async def set_network(self, policy: NetworkPolicy) -> None:
         self.network = policy
+
+    def on_refused(self, tell: OnRefused) -> None:
+        self.refuse = tell
 
     async def usage(self) -> Usage:
         return Usage(1, 2, 3, 4)

@@ -1,6 +1,7 @@
 """Which host a connection asks for, and which rules allow it, as far as they need no network."""
 
 import asyncio
+import json
 import ssl
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.sandboxes.egress.guests import MAX_CONNECTIONS, Guests, TooMany
+from local.sandboxes.egress.refusals import MAX_REMEMBERED, REPEAT_SECONDS, Refusals
 from local.sandboxes.egress.rules import allows, is_name, is_reachable, parse_network
 from local.sandboxes.egress.wanted import MAX_HEAD_BYTES, Wanted, WantedByHello, WantedByHost
 
@@ -113,6 +115,25 @@ def test_what_is_no_name_is_not_taken_for_one(rule: str) -> None:
 def test_private_addresses_are_reachable_by_no_name(address: str) -> None:
     assert not is_reachable(address)
     assert parse_network(address).prefixlen == 32
+
+
+def test_a_refusal_is_told_once_a_minute_and_only_so_many_are() -> None:
+    lines: list[str] = []
+    now = 0.0
+    refusals = Refusals(lines.append, lambda: now)
+    for _ in range(2):
+        refusals.tell("100.64.0.2", "a.example", 443)
+    assert [json.loads(line) for line in lines] == [
+        {"address": "100.64.0.2", "host": "a.example", "port": 443}
+    ]
+    for number in range(2 * MAX_REMEMBERED):
+        refusals.tell("100.64.0.2", f"{number}.example", 53)
+    assert len(lines) == MAX_REMEMBERED
+    refusals.tell("100.64.0.3", None, 80)
+    assert json.loads(lines[-1])["host"] == ""
+    now = REPEAT_SECONDS + 1
+    refusals.tell("100.64.0.2", "a.example", 443)
+    assert len(lines) == MAX_REMEMBERED + 2
 
 
 async def test_a_sandbox_has_so_many_connections_and_loses_those_that_are_no_longer_allowed() -> None:

@@ -221,6 +221,14 @@ async def test_a_sandbox_is_held_to_what_its_client_asked_for_last(lifecycle: Li
     assert copy.guest.spec.network == NetworkPolicy(allow_internet=False)
 
 
+async def test_a_sandbox_s_log_tells_what_its_policy_kept_it_from(lifecycle: Lifecycle) -> None:
+    sandbox = await create(lifecycle)
+    guest_of(sandbox).refuse("evil.example.org", 443)
+    entry = lifecycle.journal(sandbox.sandbox_id).entries[-1]
+    assert (entry.level, entry.message) == ("warn", "connection_refused")
+    assert entry.fields == {"host": "evil.example.org", "port": 443}
+
+
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 - the code under test has no event for it

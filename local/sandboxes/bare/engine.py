@@ -15,6 +15,7 @@ from local.sandboxes.engine import (
     DeathCause,
     EngineError,
     NetworkPolicy,
+    OnRefused,
     SandboxSpec,
     Usage,
 )
@@ -62,6 +63,9 @@ class BareSandbox:
 
     async def set_network(self, policy: NetworkPolicy) -> None:
         """Do nothing: it has the host's network."""
+
+    def on_refused(self, tell: OnRefused) -> None:
+        """Do nothing: it is kept from nowhere."""
 
     async def usage(self) -> Usage:
         """Add up its processes and files."""

@@ -1,7 +1,8 @@
 """The egress process of an instance: takes over its sockets, gives up all rights, and serves.
 
-On stdin come lines `{"address": …, "names": […]}`, each answered with `ok` once it is in force. It ends
-with its stdin. Started by `local.sandboxes.namespaces.egress_process`.
+On stdin come lines `{"address": …, "names": […]}`, each answered with `ok` once it is in force; between the
+answers are lines `{"address": …, "host": …, "port": …}` about what was refused. It ends with its stdin.
+Started by `local.sandboxes.namespaces.egress_process`.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from local.sandboxes.egress.doors import Door
 from local.sandboxes.egress.guests import Guests
 from local.sandboxes.egress.name_service import NameService
+from local.sandboxes.egress.refusals import Refusals
 from local.sandboxes.egress.resolver import Resolver
 from local.sandboxes.egress.wanted import WantedByHello, WantedByHost
 from local.sandboxes.engine import Limits
@@ -76,11 +78,11 @@ def _give_up_rights(orders: Orders, filters: tuple[bytes, ...]) -> None:
 
 
 async def _serve(orders: Orders) -> None:
-    guests, resolver = Guests(), Resolver(orders.nameservers)
+    guests, resolver, refusals = Guests(), Resolver(orders.nameservers), Refusals(_write)
     servers = [
-        await Door(80, WantedByHost, guests, resolver).open(socket.socket(fileno=orders.http)),
-        await Door(443, WantedByHello, guests, resolver).open(socket.socket(fileno=orders.tls)),
-        await NameService(guests, resolver).open(
+        await Door(80, WantedByHost, guests, resolver, refusals).open(socket.socket(fileno=orders.http)),
+        await Door(443, WantedByHello, guests, resolver, refusals).open(socket.socket(fileno=orders.tls)),
+        await NameService(guests, resolver, refusals).open(
             socket.socket(fileno=orders.names_udp), socket.socket(fileno=orders.names_tcp)
         ),
     ]
@@ -88,11 +90,16 @@ async def _serve(orders: Orders) -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     async for line in lines:
         order = json.loads(line)
+        refusals.forget(order["address"])
         guests.set_names(order["address"], tuple(order["names"]))
-        sys.stdout.write("ok\n")
-        sys.stdout.flush()
+        _write("ok\n")
     for server in servers:
         server.close()
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(line)
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

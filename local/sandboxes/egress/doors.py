@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from local.sandboxes.egress.guests import Guests, TooMany
+from local.sandboxes.egress.refusals import Refusals
 from local.sandboxes.egress.resolver import NameUnknown, Resolver
 from local.sandboxes.egress.wanted import Wanted
 
@@ -31,6 +32,7 @@ class Door:
     read_wanted: Callable[[], Wanted]
     guests: Guests
     resolver: Resolver
+    refusals: Refusals
 
     async def open(self, listener: socket.socket) -> asyncio.Server:
         """Begin to accept."""
@@ -74,11 +76,13 @@ class Door:
             their_writer.transport.abort()
 
     def _allowed(self, address: str, wanted: Wanted) -> str:
-        if wanted.name is None:
+        name = wanted.name
+        if name is not None and self.guests.may(address, name):
+            return name
+        self.refusals.tell(address, name, self.port)
+        if name is None:
             raise Refused("the connection names no host, and this sandbox may reach hosts by name only")
-        if not self.guests.may(address, wanted.name):
-            raise Refused(f"this sandbox may not reach '{wanted.name}': its network allows other names")
-        return wanted.name
+        raise Refused(f"this sandbox may not reach '{name}': its network allows other names")
 
     async def _connect(self, name: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         for each in await self.resolver.addresses(name):

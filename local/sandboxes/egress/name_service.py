@@ -19,8 +19,10 @@ import dns.rdatatype
 import dns.rrset
 
 from local.sandboxes.egress.guests import Guests, TooMany
+from local.sandboxes.egress.refusals import Refusals
 from local.sandboxes.egress.resolver import NameUnknown, Resolver
 
+NAME_SERVICE_PORT = 53
 _TTL_SECONDS = 30
 _MAX_ADDRESSES = 14  # With the longest name, what fits into the 512 bytes of any datagram.
 _IDLE_SECONDS = 10.0
@@ -32,6 +34,7 @@ class NameService:
 
     guests: Guests
     resolver: Resolver
+    refusals: Refusals
 
     async def open(self, datagrams: socket.socket, listener: socket.socket) -> asyncio.Server:
         """Begin to answer."""
@@ -59,6 +62,7 @@ class NameService:
         (question,) = asked.question
         name = question.name.to_text(omit_final_dot=True)
         if not self.guests.may(address, name):
+            self.refusals.tell(address, name, NAME_SERVICE_PORT)
             raise NameUnknown(name)
         found = await self.resolver.addresses(name)
         # Nothing but addresses: a text record could carry in what a policy keeps out.

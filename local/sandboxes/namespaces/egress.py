@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 
 from local.sandboxes.egress.rules import is_name
-from local.sandboxes.engine import NetworkPolicy
+from local.sandboxes.engine import NetworkPolicy, OnRefused
 from local.sandboxes.namespaces.egress_process import EgressProcess
 from local.sandboxes.namespaces.firewall import Firewall
 from local.sandboxes.namespaces.plans import Plan
@@ -17,6 +17,8 @@ class Egress:
 
     def __init__(self, firewall: Firewall, process: EgressProcess) -> None:
         self._firewall, self._process = firewall, process
+        process.on_refused = self._pass_on
+        self._listeners: dict[str, OnRefused] = {}
         self._in_force: dict[str, NetworkPolicy] = {}
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -40,15 +42,24 @@ class Egress:
                 raise
             self._in_force[plan.veth] = policy
 
+    def listen(self, plan: Plan, on_refused: OnRefused) -> None:
+        """Tell from now on which hosts a sandbox was kept from by their name."""
+        self._listeners[plan.address] = on_refused
+
     async def forget(self, plan: Plan) -> None:
         """Drop what was kept for a sandbox that ended."""
         await self.hold(plan, OPEN)
+        self._listeners.pop(plan.address, None)
         self._in_force.pop(plan.veth, None)
         self._turns.pop(plan.veth, None)
 
     async def close(self) -> None:
         """End the process that connects by name."""
         await self._process.close()
+
+    def _pass_on(self, address: str, host: str, port: int) -> None:
+        if listener := self._listeners.get(address):
+            listener(host, port)
 
 
 def names_of(policy: NetworkPolicy) -> tuple[str, ...]:

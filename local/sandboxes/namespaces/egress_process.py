@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ _IP_FREEBIND = 15
 _BACKLOG = 512
 _ANSWER_SECONDS = 30.0
 _RESTART_SECONDS = 0.5
+_IN_FORCE = b"ok\n"
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,20 @@ class EgressDoors:
             each.close()
 
 
+OnRefused = Callable[[str, str, int], None]
+"""Told a sandbox's address, the host that it may not reach (empty if it named none), and the port."""
+
+
 class EgressProcess:
     """Started when the first sandbox needs it, and again when it died. Until then it costs nothing."""
 
     def __init__(self, doors: EgressDoors, cgroup: str, uid: int, nameservers: tuple[str, ...]) -> None:
+        self.on_refused: OnRefused = lambda *_: None
         self._doors = doors
         self._orders = {"cgroup": cgroup, "uid": uid, "nameservers": nameservers}
         self._names: dict[str, tuple[str, ...]] = {}
         self._running: asyncio.subprocess.Process | None = None
+        self._answers: asyncio.Queue[bytes] = asyncio.Queue()
         self._watcher: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
 
@@ -68,7 +76,7 @@ class EgressProcess:
         else:
             self._names.pop(address, None)
         async with self._turn:
-            if self._running is None:
+            if self._running is None or self._running.returncode is not None:
                 await self._start()
             else:
                 await self._tell(self._running, address)
@@ -99,28 +107,37 @@ class EgressProcess:
             # An environment of its own: what the server was given is not for it.
             env={"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(_REPOSITORY)},
         )
-        self._running = running
-        self._watcher = asyncio.create_task(self._start_again(running))
+        self._running, self._answers = running, asyncio.Queue()
+        self._watcher = asyncio.create_task(self._follow(running))
         for address in list(self._names):
             await self._tell(running, address)
 
     async def _tell(self, running: asyncio.subprocess.Process, address: str) -> None:
-        if running.stdin is None or running.stdout is None:
+        if running.stdin is None:
             raise EngineError("the egress process has no pipes")
         order = {"address": address, "names": self._names.get(address, ())}
         answer = b""
         with contextlib.suppress(ConnectionError, TimeoutError):
             running.stdin.write(json.dumps(order).encode() + b"\n")
-            answer = await asyncio.wait_for(running.stdout.readline(), _ANSWER_SECONDS)
-        if answer != b"ok\n":
+            answer = await asyncio.wait_for(self._answers.get(), _ANSWER_SECONDS)
+        if answer != _IN_FORCE:
+            with contextlib.suppress(ProcessLookupError):
+                running.kill()  # What it would still say belongs to no order.
             raise EngineError("the egress process does not answer: its error is in the server's output")
 
-    async def _start_again(self, running: asyncio.subprocess.Process) -> None:
+    async def _follow(self, running: asyncio.subprocess.Process) -> None:
+        """Take in what it says until it ends, then start it again."""
+        while running.stdout and (line := await running.stdout.readline()):
+            if line == _IN_FORCE:
+                self._answers.put_nowait(line)
+            else:
+                told = json.loads(line)
+                self.on_refused(told["address"], told["host"], told["port"])
+        self._answers.put_nowait(b"")
         await running.wait()
         await asyncio.sleep(_RESTART_SECONDS)
         async with self._turn:
-            self._running = None
-            if self._names:
+            if self._running is running and self._names:
                 with contextlib.suppress(EngineError):  # Whoever sets names next tries again.
                     await self._start()
 

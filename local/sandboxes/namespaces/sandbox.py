@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from local.sandboxes.engine import DeathCause, EngineError, NetworkPolicy, SandboxSpec, Usage
+from local.sandboxes.engine import DeathCause, EngineError, NetworkPolicy, OnRefused, SandboxSpec, Usage
 from local.sandboxes.namespaces.cell import Cell
 from local.sandboxes.namespaces.disk import Disk
 from local.sandboxes.namespaces.egress import Egress
@@ -58,6 +58,10 @@ class NamespaceSandbox:
         if self.cell.dead.is_set():
             raise EngineError("the sandbox has ended")
         await self.egress.hold(self.cell.plan, policy)
+
+    def on_refused(self, tell: OnRefused) -> None:
+        """Have it told which hosts the sandbox is kept from by their names."""
+        self.egress.listen(self.cell.plan, tell)
 
     async def usage(self) -> Usage:
         """Return what it uses now."""

@@ -32,4 +32,5 @@ async def make_sandbox(engine: Engine, request: NewSandbox, template: Template) 
         raise
     now = datetime.now(UTC)
     journal, history = Journal(spec.sandbox_id), History(guest, now)
+    guest.on_refused(lambda host, port: journal.note("connection_refused", "warn", host=host, port=port))
     return Sandbox(request, template, new_token(), guest, upstream, journal, history, now, now)

@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from local.sandboxes.engine import EngineSandbox, NetworkPolicy, SandboxSpec
 from local.sandboxes.namespaces.engine import NamespaceEngine
-from tests.attack.world import PRIVATE, World
+from tests.attack.world import PRIVATE, World, remove_dead_worlds
 from tests.e2e.egress.agent import PROBE
 from tests.e2e.product.certificates import make_certificates
 from tests.sandbox_engine import run_python, running, settings
@@ -54,6 +54,7 @@ class Internet:
 @pytest.fixture(scope="package")
 def world() -> Iterator[World]:
     """The host's network and the outside's; this thread lives in the host's meanwhile."""
+    remove_dead_worlds()
     made = World(f"e{os.getpid()}")
     try:
         made.connect()

@@ -137,6 +137,17 @@ async def test_a_refusal_says_why(held: Agent) -> None:
     assert "ACCESS_DENIED" in secure
 
 
+async def test_what_was_refused_by_name_is_told_once(engine: NamespaceEngine) -> None:
+    told: list[tuple[str, int]] = []
+    async with an_agent(engine, BY_NAME) as agent:
+        agent.sandbox.on_refused(lambda host, port: told.append((host, port)))
+        evil = ("tls", EVIL, "evil.example.org")
+        await agent.tries(evil, evil, ("http", EVIL, EVIL), ("raw", EVIL, 80, "GET / HTTP/1.0\r\n\r\n"))
+        await agent.tries(("look_up", "evil.example.org"), ("http", GOOD, "good.example.com"))
+        assert await eventually(lambda: len(told) == 4)
+    assert sorted(told) == [("", 80), (EVIL, 80), ("evil.example.org", 53), ("evil.example.org", 443)]
+
+
 async def test_quic_does_not_pass(free: Agent, held: Agent) -> None:
     assert await free.tries(("datagram", GOOD, 443)) == ["x"]
     (refused,) = await held.tries(("datagram", GOOD, 443))
