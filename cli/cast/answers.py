@@ -13,12 +13,15 @@ class InvocationFailed(CastError):
     """The invocation did not complete; the message names it."""
 
 
-def report(invocation: Json, slug: str, *, as_json: bool) -> None:
-    """Print an invocation. Raises `InvocationFailed` unless it completed."""
+def report(invocation: Json, slug: str, *, as_json: bool, was_printed: bool = False) -> None:
+    """Print an invocation, but not its answer again. Raises `InvocationFailed` unless it completed."""
     if as_json:
         console.result_json(invocation)
     elif invocation["status"] == "completed":
-        _print_answer(invocation)
+        if not was_printed:
+            _print_answer(invocation)
+        if invocation.get("notice"):
+            console.warn(f"{invocation['notice']} ({invocation['invocation_id']})")
     if invocation["status"] != "completed":
         raise _failure(invocation, slug)
 
@@ -28,8 +31,6 @@ def _print_answer(invocation: Json) -> None:
     console.write(base64.b64decode(content) if invocation.get("response_is_base64") else content)
     if sys.stdout.isatty() and not content.endswith("\n"):
         console.write("\n")
-    if invocation.get("notice"):
-        console.warn(f"{invocation['notice']} ({invocation['invocation_id']})")
 
 
 def _failure(invocation: Json, slug: str) -> InvocationFailed:

@@ -65,6 +65,10 @@ class Api:
         """Expect success."""
         self._send("DELETE", path)
 
+    def cancel(self, path: str) -> Json:
+        """Cancel what runs there; return the object of the answer."""
+        return _object(self._send("DELETE", path))
+
     def upload(self, path: str, file: BinaryIO, *, name: str, content_type: str) -> Json:
         """Send a file as a form with the one field `file`; return the object of the answer."""
         return _object(self._send("POST", path, files={"file": (name, file, content_type)}))

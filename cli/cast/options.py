@@ -8,6 +8,7 @@ import typer
 from cast.errors import UsageMistake
 
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The agent.", show_default=False)]
+InvocationId = Annotated[str, typer.Argument(metavar="ID", help="inv_…", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=100, help="How many to list.")]
 Offset = Annotated[int, typer.Option("--offset", min=0, help="How many to pass over.")]

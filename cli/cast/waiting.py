@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 
 from cast.errors import ApiError, CastError, Json, Unreachable
 
+PATIENCE_SECONDS = 660.0
+"""The longest that the platform lets an agent run, and a little for what surrounds it."""
 _FIRST_PAUSE_SECONDS = 0.2
 # A key may ask 100 times a minute by default.
 _LONGEST_PAUSE_SECONDS = 1.5

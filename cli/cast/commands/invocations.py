@@ -7,9 +7,11 @@ import typer
 from cast import configuration, console
 from cast.answers import report
 from cast.api import Api, agent_path
-from cast.errors import Json
-from cast.options import AsJson, Limit, Offset, Slug
+from cast.errors import Json, UsageMistake
+from cast.options import AsJson, InvocationId, Limit, Offset, Slug
+from cast.output import Output, content_of
 from cast.text import moment
+from cast.waiting import PATIENCE_SECONDS
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at an agent's invocations.")
 
@@ -32,7 +34,11 @@ def list_invocations(slug: Slug, limit: Limit = 20, offset: Offset = 0, as_json:
 @app.command("get")
 def get_invocation(
     slug: Slug,
-    invocation_id: Annotated[str, typer.Argument(metavar="ID", help="inv_…", show_default=False)],
+    invocation_id: InvocationId,
+    *,
+    wait: Annotated[
+        int, typer.Option("--wait", min=0, max=20, metavar="SECONDS", help="Until it has ended.")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Print the answer of an invocation.
@@ -40,7 +46,54 @@ def get_invocation(
     Without one, say why; the exit code is 1 unless it completed.
     """
     with Api(configuration.connection()) as api:
-        report(api.get(agent_path(slug, "invocations", invocation_id)), slug, as_json=as_json)
+        one = agent_path(slug, "invocations", invocation_id)
+        report(api.get(f"{one}?wait={wait}" if wait else one), slug, as_json=as_json)
+
+
+@app.command("output")
+def show_output(
+    slug: Slug,
+    invocation_id: InvocationId,
+    *,
+    stderr: Annotated[bool, typer.Option("--stderr", help="Its log instead of its answer.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it has ended.")] = False,
+    offset: Annotated[int, typer.Option("--offset", min=0, metavar="BYTES", help="Where to begin.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Print what an invocation has printed so far, while it runs or afterwards."""
+    if follow and as_json:
+        raise UsageMistake("--json prints one part, --follow many", "give one of them")
+    with Api(configuration.connection()) as api:
+        stream = "stderr" if stderr else "stdout"
+        output = Output(api, agent_path(slug, "invocations", invocation_id), stream, offset)
+        if as_json:
+            console.result_json(output.part())
+        elif follow:
+            output.follow(console.write, patience_seconds=PATIENCE_SECONDS)
+        else:
+            _print_all(output)
+
+
+@app.command("cancel")
+def cancel_invocation(slug: Slug, invocation_id: InvocationId, as_json: AsJson = False) -> None:
+    """End an invocation and its sandbox; what has ended already stays as it is."""
+    with Api(configuration.connection()) as api:
+        ended = api.cancel(agent_path(slug, "invocations", invocation_id))
+    if as_json:
+        console.result_json(ended)
+    elif ended["status"] == "cancelled":
+        console.note(f"{invocation_id} is cancelled")
+    else:
+        console.note(f"{invocation_id} had ended already: {ended['status'].replace('_', ' ')}")
+
+
+def _print_all(output: Output) -> None:
+    """Print what there is now."""
+    while True:
+        part = output.part()
+        console.write(content_of(part))
+        if part["done"] or not part["content"]:
+            return
 
 
 def _row(invocation: Json) -> tuple[object, ...]:

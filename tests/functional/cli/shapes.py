@@ -3,7 +3,7 @@
 from typing import Any
 
 from castari.schemas.agents import AgentResponse
-from castari.schemas.invocations import InvocationResponse
+from castari.schemas.invocations import InvocationResponse, OutputResponse
 
 _THEN, _LATER = "2026-01-02T03:04:05Z", "2026-01-02T03:04:06Z"
 _AGENT: dict[str, object] = {
@@ -35,3 +35,12 @@ def failed(code: str, message: str, remedy: str = "", **changes: object) -> dict
     failure: dict[str, object] = {"code": code, "message": message, "remedy": remedy}
     failure |= {name: changes.pop(name) for name in ("exit_code", "signal") if name in changes}
     return invocation(**({"status": "failed", "response_content": None} | changes), failure=failure)
+
+
+def part(content: str, offset: int = 0, **changes: object) -> dict[str, Any]:
+    """A part of what an agent prints; the last one unless told otherwise."""
+    made: dict[str, object] = {
+        "status": "completed", "offset": offset, "next_offset": offset + len(content.encode()),
+        "content": content, "is_base64": False, "done": True,
+    }  # fmt: skip
+    return OutputResponse.model_validate(made | changes).model_dump(mode="json")
