@@ -1,0 +1,27 @@
+"""docs/invocations.md draws the state machine that the module holds, and names every route it speaks of."""
+
+import json
+import re
+from pathlib import Path
+
+from castari.services.invocation_states import STEPS, diagram
+
+REPOSITORY = Path(__file__).parents[2]
+PAGE = (REPOSITORY / "docs/invocations.md").read_text()
+
+
+def test_the_picture_is_the_machine() -> None:
+    (drawn,) = re.findall(r"```mermaid\n(.*?)\n```", PAGE, re.DOTALL)
+    assert drawn == diagram()
+    for step in STEPS:
+        assert f"{step.before} --> {step.after}: {step.when}" in drawn
+
+
+def test_every_request_of_the_table_is_one_of_the_api() -> None:
+    document = json.loads((REPOSITORY / "functions/api/openapi.json").read_text())
+    table = PAGE.partition("| shape |")[2].partition("\n\n")[0]
+    asked = re.findall(r"`(GET|POST|DELETE) …/(?:agents/\{slug\}/)?([^`?]+)", table)
+    assert len(asked) >= 9
+    for method, rest in asked:
+        path = f"/api/v1/agents/{{slug}}/{rest.replace('{id}', '{invocation_id}')}"
+        assert method.lower() in document["paths"][path], (method, path)
