@@ -214,19 +214,62 @@ async def test_a_sandbox_that_answers_can_be_paused_strictly(sdk: Sdk, sandbox: 
     assert await sdk(sandbox.pause, strict=True) is True
 
 
-@pytest.mark.local
-async def test_what_a_freezer_can_not_do_is_refused_and_not_ignored(sdk: Sdk, sandbox: Any) -> None:
-    lifecycle = {"on_timeout": {"action": "pause", "keep_memory": False}}
-    for attempt in (sdk(sandbox.pause, keep_memory=False), sdk.create(lifecycle=lifecycle)):
-        with pytest.raises(SandboxException, match=r"pausing without memory .* not supported") as caught:
-            await attempt
-        assert caught.value.status_code == 501
-    assert (await sdk(sandbox.get_info)).state == SandboxState.RUNNING
+async def _processes(sdk: Sdk, sandbox: Any) -> int:
+    return len(await sdk(sandbox.commands.list))
+
+
+async def test_a_pause_without_memory_keeps_files_environment_and_token_and_ends_processes(sdk: Sdk) -> None:
+    sandbox = await sdk.create(envs={"WORD": "kept"}, metadata={"a": "b"})
+    try:
+        await sdk(sandbox.files.write, "file", "kept")
+        await sdk(sandbox.commands.run, "sleep 600", background=True, timeout=0)
+        assert await sdk(sandbox.pause, keep_memory=False) is True
+        assert await sdk(sandbox.pause, keep_memory=False) is False
+        assert await sdk(sandbox.is_running) is False
+        assert (await sdk(sandbox.get_info)).state == SandboxState.PAUSED
+        await sdk(sandbox.connect)
+        assert (await sdk(sandbox.commands.run, "cat file; echo $WORD")).stdout == "keptkept\n"
+        assert await _processes(sdk, sandbox) == 0
+        assert (await sdk(sandbox.get_info)).metadata == {"a": "b"}
+        await sdk(sandbox.files.write, "file", "changed")
+        await sdk(sandbox.pause, keep_memory=False)
+        await sdk(sandbox.connect)
+        assert await sdk(sandbox.files.read, "file") == "changed"
+    finally:
+        assert await sdk(sandbox.kill) is True
+
+
+async def test_a_sandbox_can_be_started_anew_though_its_memory_was_kept(sdk: Sdk, sandbox: Any) -> None:
+    await sdk(sandbox.files.write, "file", "kept")
+    await sdk(sandbox.commands.run, "sleep 600", background=True, timeout=0)
     await sdk(sandbox.connect, on_resume="reboot")  # What runs goes on.
+    assert await _processes(sdk, sandbox) == 1
     await sdk(sandbox.pause)
-    with pytest.raises(SandboxException, match=r"resuming without memory .* not supported"):
-        await sdk(sandbox.connect, on_resume="reboot")
-    assert (await sdk(sandbox.get_info)).state == SandboxState.PAUSED
+    await sdk(sandbox.connect, on_resume="reboot")
+    assert await _processes(sdk, sandbox) == 0
+    assert await sdk(sandbox.files.read, "file") == "kept"
+
+
+async def test_a_sandbox_may_keep_its_disk_alone_when_its_time_is_over(sdk: Sdk) -> None:
+    lifecycle = {"on_timeout": {"action": "pause", "keep_memory": False}}
+    sandbox = await sdk.create(lifecycle=lifecycle)
+    try:
+        await sdk(sandbox.files.write, "file", "kept")
+        await sdk(sandbox.set_timeout, 0)
+        await _until(lambda: _has_state(sdk, sandbox, SandboxState.PAUSED))
+        with pytest.raises(SandboxNotRunningException):
+            await sdk(sandbox.files.read, "file")
+        await sdk(sandbox.connect)
+        assert await sdk(sandbox.files.read, "file") == "kept"
+    finally:
+        await sdk(sandbox.kill)
+
+
+async def test_a_sandbox_of_which_only_the_disk_is_kept_can_be_killed(sdk: Sdk) -> None:
+    sandbox = await sdk.create()
+    await sdk(sandbox.pause, keep_memory=False)
+    assert await sdk(sandbox.kill) is True
+    assert await sdk(sandbox.kill) is False
 
 
 async def test_a_paused_sandbox_can_be_killed(sdk: Sdk) -> None:

@@ -46,6 +46,8 @@ class FakeSandbox:
         self.calls.append("resume")
 
     async def snapshot(self, layer_id: str) -> None:
+        if self.engine.full:
+            raise EngineError("no room left")
         self.engine.kept_layers.add(layer_id)
 
     async def set_network(self, policy: NetworkPolicy) -> None:
@@ -70,6 +72,7 @@ class FakeEngine:
     kept_layers: set[str] = field(default_factory=set)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     broken: bool = False
+    full: bool = False
 
     def __post_init__(self) -> None:
         self.gate.set()

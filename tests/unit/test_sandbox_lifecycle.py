@@ -229,6 +229,63 @@ async def test_a_sandbox_s_log_tells_what_its_policy_kept_it_from(lifecycle: Lif
     assert entry.fields == {"host": "evil.example.org", "port": 443}
 
 
+async def test_the_disk_that_a_sandbox_starts_anew_from_goes_with_it(
+    engine: FakeEngine, lifecycle: Lifecycle
+) -> None:
+    sandbox = await create(lifecycle)
+    await lifecycle.pause(sandbox)
+    await lifecycle.resume(sandbox, None, memory=False)
+    first, second = engine.sandboxes
+    assert first.calls[-1] == "kill"
+    (layer,) = engine.kept_layers
+    assert (sandbox.guest, second.spec.layers) == (second, (layer, BASE_LAYER))
+    assert (second.spec.sandbox_id, sandbox.state) == (sandbox.sandbox_id, "running")
+    await lifecycle.kill(sandbox, "killed")
+    await until(lambda: not engine.kept_layers)
+
+
+async def test_a_sandbox_that_can_not_start_anew_stays_paused_and_may_later(
+    engine: FakeEngine, lifecycle: Lifecycle
+) -> None:
+    sandbox = await create(lifecycle)
+    await lifecycle.pause(sandbox)
+    engine.full = True
+    with pytest.raises(ApiError, match="no room left"):
+        await lifecycle.resume(sandbox, None, memory=False)
+    assert (sandbox.state, sandbox.pause_mode) == ("paused", "full")
+    engine.full, engine.broken = False, True
+    with pytest.raises(ApiError, match="no sandbox could be made"):
+        await lifecycle.resume(sandbox, None, memory=False)
+    assert (sandbox.state, sandbox.pause_mode) == ("paused", "filesystem")
+    with pytest.raises(ApiError, match="connect to the sandbox first"):
+        await lifecycle.snapshot(sandbox, None)
+    engine.broken = False
+    await lifecycle.resume(sandbox, None)
+    assert (sandbox.state, len(lifecycle.registry)) == ("running", 1)
+
+
+async def test_the_death_of_a_sandbox_that_was_started_anew_is_noticed(
+    engine: FakeEngine, lifecycle: Lifecycle
+) -> None:
+    sandbox = await create(lifecycle)
+    await lifecycle.pause(sandbox)
+    await lifecycle.resume(sandbox, None, memory=False)
+    engine.sandboxes[-1].dead.set()
+    await until(lambda: not len(lifecycle.registry))
+
+
+async def test_a_sandbox_that_can_not_be_paused_does_not_outlive_its_time(
+    engine: FakeEngine, lifecycle: Lifecycle
+) -> None:
+    # Nothing answers in this engine's sandboxes, so that no disk can be kept alone.
+    sandbox = await create(lifecycle, autoPause=True, autoPauseMemory=False)
+    frozen = await create(lifecycle, autoPause=True)
+    engine.broken = True
+    for each in (sandbox, frozen):
+        lifecycle.set_timeout(each, 0)
+    await until(lambda: not len(lifecycle.registry))
+
+
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 - the code under test has no event for it

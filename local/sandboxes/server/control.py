@@ -86,8 +86,7 @@ class SandboxRoutes:
         wish = await read_body(request, Connect)
         seconds, sandbox = wish.timeout, self._sandbox(request)
         if sandbox.state == "paused":
-            wish.check_supported()
-            await self._lifecycle.resume(sandbox, seconds)
+            await self._lifecycle.resume(sandbox, seconds, memory=wish.memory)
             return web.json_response(sandbox.created_json(), status=201)
         self._lifecycle.set_timeout(sandbox, seconds, shorten=False)
         return web.json_response(sandbox.created_json())
@@ -107,18 +106,16 @@ class SandboxRoutes:
     async def pause(self, request: web.Request) -> web.Response:
         """Freeze a sandbox."""
         wish = await read_body(request, Pause)
-        wish.check_supported()
-        await self._lifecycle.pause(self._sandbox(request), healthy=wish.require_healthy_guest)
+        await self._lifecycle.pause(self._sandbox(request), wish)
         return web.Response(status=204)
 
     async def resume(self, request: web.Request) -> web.Response:
         """Let a paused sandbox run on."""
         wish = await read_body(request, Connect)
-        wish.check_supported()
         seconds, sandbox = wish.timeout, self._sandbox(request)
         if sandbox.state == "running":
             raise ApiError(409, f"sandbox {sandbox.sandbox_id} is already running")
-        await self._lifecycle.resume(sandbox, seconds)
+        await self._lifecycle.resume(sandbox, seconds, memory=wish.memory)
         return web.json_response(sandbox.created_json(), status=201)
 
     async def fork(self, request: web.Request) -> web.Response:

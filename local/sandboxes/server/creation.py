@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from local.sandboxes.engine import Engine, EngineError, SandboxSpec
+from local.sandboxes.engine import Engine, EngineError, EngineSandbox, SandboxSpec
 from local.sandboxes.server.access import new_id, new_token
 from local.sandboxes.server.errors import ApiError
 from local.sandboxes.server.history import History
@@ -18,19 +18,32 @@ async def make_sandbox(engine: Engine, request: NewSandbox, template: Template) 
     """Make a sandbox with no time to live yet. Raises `ApiError` if the engine can not."""
     policy = policy_of(request.network, allow_internet=request.allow_internet_access is not False)
     spec = SandboxSpec(new_id(), template.layers, template.limits, template.privileges, policy)
+    guest, upstream = await start_guest(engine, spec, request.env_vars)
+    now = datetime.now(UTC)
+    journal, history = Journal(spec.sandbox_id), History(guest, now)
+    follow(guest, journal)
+    return Sandbox(request, template, new_token(), guest, upstream, journal, history, now, now)
+
+
+async def start_guest(
+    engine: Engine, spec: SandboxSpec, env_vars: dict[str, str]
+) -> tuple[EngineSandbox, Upstream]:
+    """Have the engine make a sandbox, and tell its daemon its environment. Raises `ApiError`."""
     try:
         guest = await engine.create(spec)
     except EngineError as error:
         raise ApiError(503, f"no sandbox could be made: {error}") from error
     upstream = Upstream(guest.envd_socket)
     try:
-        if request.env_vars:
-            await upstream.set_environment(request.env_vars)
+        if env_vars:
+            await upstream.set_environment(env_vars)
     except BaseException:
         await upstream.close()
         await guest.kill()
         raise
-    now = datetime.now(UTC)
-    journal, history = Journal(spec.sandbox_id), History(guest, now)
+    return guest, upstream
+
+
+def follow(guest: EngineSandbox, journal: Journal) -> None:
+    """Note in a sandbox's journal what its policy keeps it from."""
     guest.on_refused(lambda host, port: journal.note("connection_refused", "warn", host=host, port=port))
-    return Sandbox(request, template, new_token(), guest, upstream, journal, history, now, now)

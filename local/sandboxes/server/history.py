@@ -40,6 +40,10 @@ class History:
         self._samples: deque[Sample] = deque(maxlen=MAX_SAMPLES)
         self._before = (started_at, 0)
 
+    def follow(self, guest: EngineSandbox) -> None:
+        """Measure another one from now on: the same sandbox, started again."""
+        self._guest, self._before = guest, (datetime.now(UTC), 0)
+
     async def measure(self) -> Sample:
         """Take a sample now. Raises `EngineError` if the sandbox has ended."""
         usage = await self._guest.usage()

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,13 +11,14 @@ from local.sandboxes.engine import Engine, EngineError
 from local.sandboxes.server import log
 from local.sandboxes.server.counters import Counters
 from local.sandboxes.server.creation import make_sandbox
+from local.sandboxes.server.dormancy import put_to_sleep, wake_up
 from local.sandboxes.server.errors import ApiError, SandboxMissingError
 from local.sandboxes.server.journal import EndedJournals, Journal
 from local.sandboxes.server.layers import Layers
 from local.sandboxes.server.network_policy import policy_of
 from local.sandboxes.server.registry import Registry
 from local.sandboxes.server.sandbox import Sandbox
-from local.sandboxes.server.schemas import NetworkUpdate, NewSandbox
+from local.sandboxes.server.schemas import NetworkUpdate, NewSandbox, Pause
 from local.sandboxes.server.settings import Settings
 from local.sandboxes.server.snapshots import Snapshot
 from local.sandboxes.server.templates import Template
@@ -106,15 +107,16 @@ class Lifecycle:
         delay = max(0.0, (sandbox.end_at - datetime.now(UTC)).total_seconds())
         sandbox.timer = asyncio.get_running_loop().call_later(delay, self._on_timeout, sandbox)
 
-    async def pause(self, sandbox: Sandbox, *, healthy: bool = False) -> None:
-        """Freeze a sandbox, and drop its connections. Raises `ApiError` if it is paused already.
+    async def pause(self, sandbox: Sandbox, wish: Pause | None = None) -> None:
+        """Freeze a sandbox, or keep its disk alone, and drop its connections.
 
-        With `healthy` also if its daemon does not answer: then it runs on.
+        Raises `ApiError` if it is paused already, or its daemon does not answer and that was asked for.
         """
+        wish = wish or Pause()
         async with self._changing(sandbox):
             if sandbox.state == "paused":
                 raise ApiError(409, f"sandbox {sandbox.sandbox_id} is already paused")
-            if healthy and not await sandbox.upstream.answers():
+            if wish.needs_answer and not await sandbox.upstream.answers():
                 raise ApiError(503, f"sandbox {sandbox.sandbox_id} is not paused: its daemon does not answer")
             sandbox.state = "paused"
             await sandbox.upstream.close()
@@ -123,19 +125,44 @@ class Lifecycle:
             except EngineError:
                 self._open(sandbox)
                 raise
+            sandbox.pause_mode = "full"
+            if not wish.memory:
+                await self._put_to_sleep(sandbox)
         if sandbox.timer:
             sandbox.timer.cancel()
-        sandbox.journal.tell("sandbox_paused")
+        sandbox.journal.tell("sandbox_paused", mode=sandbox.pause_mode)
 
-    async def resume(self, sandbox: Sandbox, seconds: int | None) -> None:
-        """Let a paused sandbox run on for that long. Raises `ApiError` if it ended meanwhile."""
+    async def _put_to_sleep(self, sandbox: Sandbox) -> None:
+        try:
+            await put_to_sleep(sandbox, self._layers)
+        except ApiError:
+            await sandbox.guest.resume()
+            self._open(sandbox)
+            raise
+        sandbox.pause_mode = "filesystem"
+
+    async def resume(self, sandbox: Sandbox, seconds: int | None, *, memory: bool = True) -> None:
+        """Let a paused sandbox run on for that long; without `memory`, or if none was kept, start it anew.
+
+        Raises `ApiError` if it ended meanwhile.
+        """
         self._seconds(seconds)
         async with self._changing(sandbox):
-            if sandbox.state == "paused":
+            if sandbox.state == "paused" and sandbox.pause_mode == "full" and memory:
                 await sandbox.guest.resume()
                 self._open(sandbox)
+            elif sandbox.state == "paused":
+                await self._start_anew(sandbox)
         self.set_timeout(sandbox, seconds)
         sandbox.journal.tell("sandbox_resumed")
+
+    async def _start_anew(self, sandbox: Sandbox) -> None:
+        if sandbox.pause_mode == "full":
+            await put_to_sleep(sandbox, self._layers)
+            sandbox.pause_mode = "filesystem"
+        await wake_up(sandbox, self._engine)
+        sandbox.state = "running"
+        self._run(self._watch(sandbox))
 
     async def wake(self, sandbox: Sandbox) -> None:
         """Resume a sandbox that somebody uses, for as long as it was made to live."""
@@ -210,13 +237,17 @@ class Lifecycle:
 
     async def _end_of_time(self, sandbox: Sandbox) -> None:
         if sandbox.request.auto_pause:
-            await self.pause(sandbox)
-        else:
+            with suppress(ApiError, EngineError):
+                await self.pause(sandbox, Pause(memory=sandbox.request.auto_pause_memory))
+        # One that can not be paused must not outlive its time either.
+        if sandbox.state == "running":
             await self.kill(sandbox, "timeout")
 
     async def _watch(self, sandbox: Sandbox) -> None:
-        cause = await sandbox.guest.wait()
-        if self.registry.find(sandbox.sandbox_id) is sandbox:
+        guest = sandbox.guest
+        cause = await guest.wait()
+        # Its processes may also have ended because only its disk is kept.
+        if sandbox.guest is guest and self.registry.find(sandbox.sandbox_id) is sandbox:
             await self.kill(sandbox, cause)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:

@@ -106,7 +106,7 @@ def _find_sandbox(registry: Registry, request: web.BaseRequest) -> Sandbox:
 
 def _serves(sandbox: Sandbox, request: web.BaseRequest) -> bool:
     # To ask whether a sandbox runs, which needs no token, must not make it run.
-    wakes = sandbox.request.auto_resume.enabled and request.path != "/health"
+    wakes = sandbox.request.auto_resume.enabled and sandbox.pause_mode == "full" and request.path != "/health"
     return sandbox.state == "running" or wakes
 
 

@@ -18,6 +18,7 @@ ENVD_VERSION = "0.6.13"
 CLIENT_ID = "local"
 
 State = Literal["running", "paused"]
+PauseMode = Literal["full", "filesystem"]
 
 
 @dataclass
@@ -34,6 +35,8 @@ class Sandbox:
     started_at: datetime
     end_at: datetime
     state: State = "running"
+    pause_mode: PauseMode = "full"
+    """What its latest pause kept: all, or its disk alone."""
     timer: asyncio.TimerHandle | None = field(default=None, repr=False)
     transition: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     """Held while the sandbox is frozen, thawed, kept as a snapshot or killed: engines do one at a time."""
@@ -67,14 +70,19 @@ class Sandbox:
     def detail_json(self) -> dict[str, Any]:
         """All about it but its token."""
         request = self.request
-        return self.listed_json() | {
-            "allowInternetAccess": request.allow_internet_access,
-            "network": request.network.model_dump(by_alias=True, exclude_none=True),
-            "lifecycle": {
-                "autoResume": request.auto_resume.enabled,
-                "onTimeout": "pause" if request.auto_pause else "kill",
-            },
-        }
+        paused = {"pauseMode": self.pause_mode} if self.state == "paused" else {}
+        return (
+            self.listed_json()
+            | paused
+            | {
+                "allowInternetAccess": request.allow_internet_access,
+                "network": request.network.model_dump(by_alias=True, exclude_none=True),
+                "lifecycle": {
+                    "autoResume": request.auto_resume.enabled,
+                    "onTimeout": "pause" if request.auto_pause else "kill",
+                },
+            }
+        )
 
     def _identity(self) -> dict[str, Any]:
         aliases = self.template.aliases

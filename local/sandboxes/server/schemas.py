@@ -85,7 +85,6 @@ class NewSandbox(Body):
     def check_supported(self) -> None:
         """Raise `ApiError` for what this server leaves out, rather than ignore it."""
         wishes = {
-            "pausing without memory (mode='filesystem')": self.auto_pause and not self.auto_pause_memory,
             "MCP gateways": self.mcp,
             "workload identity (iam)": self.iam,
             "volumes": self.volume_mounts,
@@ -93,6 +92,8 @@ class NewSandbox(Body):
         for name, wish in wishes.items():
             if wish:
                 raise not_supported(name)
+        if self.auto_resume.enabled and not self.auto_pause_memory:
+            raise ApiError(400, "autoResume: what is paused without memory can not be resumed by its use")
 
 
 class Timeout(Body):
@@ -106,11 +107,6 @@ class Connect(Timeout):
 
     memory: bool = True
 
-    def check_supported(self) -> None:
-        """Raise `ApiError` for a restart: what is paused here is frozen, and can only go on."""
-        if not self.memory:
-            raise not_supported("resuming without memory (on_resume='reboot')")
-
 
 class Pause(Body):
     """The wish for a pause: whether memory is kept, and whether the daemon must answer first."""
@@ -118,10 +114,10 @@ class Pause(Body):
     memory: bool = True
     require_healthy_guest: bool = False
 
-    def check_supported(self) -> None:
-        """Raise `ApiError` for a pause that keeps the disk alone."""
-        if not self.memory:
-            raise not_supported("pausing without memory (mode='filesystem')")
+    @property
+    def needs_answer(self) -> bool:
+        """Whether a daemon that does not answer is a reason not to pause."""
+        return self.require_healthy_guest or not self.memory
 
 
 class Refresh(Body):
