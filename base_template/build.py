@@ -28,7 +28,10 @@ def describe(definition: Definition) -> TemplateBuilder:
         .set_envs(definition.env)
     )
     for copy in definition.copies:
-        built = built.copy(copy.source.name, copy.target, user="root")
+        built = built.copy(copy.source.name, copy.target, user="root").run_cmd(
+            f"python3 -m compileall -q --invalidation-mode unchecked-hash {shlex.quote(copy.target)}",
+            user="root",
+        )
     return built.set_user(definition.user.name).set_workdir(definition.user.home)
 
 

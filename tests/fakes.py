@@ -188,7 +188,7 @@ class FakeSandboxes:
 
 @dataclass
 class ScriptedRunner:
-    """Plays the runner: stores the result as it would, then prints the closing frame."""
+    """Plays the runner: prints the closing frame, then stores the result, as it would."""
 
     bucket: str
     answer: Callable[[str], dict[str, Any]] = lambda prompt: {"stdout": f"you said {prompt}", "exit_code": 0}
@@ -220,10 +220,10 @@ class ScriptedRunner:
         yield {"castari": "started", "pid": 7}
         if self.waits:
             await self.waits()
+        if self.prints:
+            yield {"castari": "result", "report": report}
         if self.stores:
             await asyncio.to_thread(self.store, report)
-        if self.prints:
-            yield {"castari": "result", "stored": self.stores, "report": report}
 
     def _build(self, environment: dict[str, str]) -> list[dict[str, Any]]:
         job = json.loads(environment["CASTARI_JOB"])

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from local.sandboxes.bytecode import compile_sources
 from local.sandboxes.debian import HOST_PACKAGES, Progress, build_debian
 from local.sandboxes.definition import CACHE, Definition
 
@@ -25,7 +26,8 @@ FIRST_UID = 2_000_000_000
 as layers are shared: each sandbox sees them through mounts that map it to ids of its own. These lie above it
 and above what adduser, subuid files and systemd hand out, so that on the host its processes are nobody."""
 
-_RECIPE = "1"  # Raise it when the steps below change what they make from the same definition.
+_RECIPE = "1"  # Raise these when the steps below change what they make from the same definition.
+_FILES_RECIPE = "2"
 _HOST_AUTHORITIES = Path("/usr/local/share/ca-certificates")
 _BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 _PRIVATE_CA_ENV = {
@@ -95,9 +97,18 @@ def _build_files(definition: Definition, os_layer: Path, authorities: bytes, tre
             _make_parents(target.parent, os_layer, tree)
             shutil.copyfile(source, tree / target)
             (tree / target).chmod(0o755 if os.access(source, os.X_OK) else 0o644)
+    _compile(os_layer, tree)
     if authorities:
         _make_parents(Path(_BUNDLE).parent, os_layer, tree)
         (tree / _BUNDLE).write_bytes((os_layer / _BUNDLE).read_bytes() + b"\n" + authorities)
+
+
+def _compile(os_layer: Path, tree: Path) -> None:
+    sources = {f"/{path.relative_to(tree)}": path.read_text() for path in sorted(tree.rglob("*.py"))}
+    for name, content in compile_sources(os_layer, sources).items() if sources else ():
+        target = tree / name.lstrip("/")
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(content)
 
 
 def _make_parents(directory: Path, os_layer: Path, tree: Path) -> None:
@@ -130,7 +141,7 @@ def _files(source: Path) -> Iterator[Path]:
 
 
 def _files_digest(definition: Definition, os_layer: Path, authorities: bytes) -> str:
-    digest = hashlib.sha256(os_layer.name.encode() + authorities)
+    digest = hashlib.sha256(f"{_FILES_RECIPE}{os_layer.name}".encode() + authorities)
     for copy in definition.copies:
         for path in _files(copy.source):
             name = f"{copy.target}:{path.relative_to(copy.source)}:{os.access(path, os.X_OK)}"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -139,6 +140,14 @@ async def test_the_tools_of_the_definition_work(sandbox: EngineSandbox) -> None:
     ended = await run(sandbox, f"{tools} && curl --version && wget --version && python3 --version")
     assert ended.exit_code == 0, ended.output
     assert ended.output.startswith("v20.")
+
+
+async def test_the_runner_and_the_builder_are_compiled_for_the_python_inside(sandbox: EngineSandbox) -> None:
+    code = "import sys; sys.path.insert(0, '/opt/castari'); import runner.main, runner.report, builder.main"
+    told = await run(sandbox, f'python3 -v -I -S -c "{code}"')
+    loaded = re.findall(r"code object from '(/opt/castari/[^']*)'", told.output)
+    assert "/opt/castari/runner/__pycache__/main.cpython-311.pyc" in loaded
+    assert all("__pycache__" in each for each in loaded)
 
 
 async def test_files_of_the_host_are_absent(sandbox: EngineSandbox, tmp_path: Path) -> None:

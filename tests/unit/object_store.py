@@ -14,6 +14,8 @@ class ObjectStore:
     objects: dict[str, bytes] = field(default_factory=dict)
     refusals: list[int] = field(default_factory=list)
     """Statuses to answer with before the next request is served."""
+    open: threading.Event = field(default_factory=threading.Event)
+    """While it is cleared, nothing is stored and who wants to waits."""
     requests: list[str] = field(default_factory=list)
 
 
@@ -22,6 +24,7 @@ def running_object_store() -> Iterator[ObjectStore]:
     """Yield a store on loopback, which ends with the block."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     store = ObjectStore(f"http://127.0.0.1:{server.server_port}")
+    store.open.set()
     server.RequestHandlerClass = type("Handler", (_Handler,), {"store": store})
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
@@ -38,6 +41,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.store.open.wait(30)
         path = urlsplit(self.path).path
         self.store.requests.append(f"PUT {path}")
         if self.store.refusals:

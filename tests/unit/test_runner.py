@@ -32,9 +32,18 @@ class Run:
         self.store, self.folder = store, folder
         self.frames: list[dict[str, Any]] = []
 
-    def __call__(
+    def __call__(self, *words: str, **options: Any) -> dict[str, Any]:
+        with self.started(*words, **options) as process:
+            output, log = process.communicate()
+        assert log == b""
+        assert process.returncode == 0
+        self.frames = [json.loads(line) for line in output.splitlines()]
+        report: dict[str, Any] = self.frames[-1]["report"]
+        return report
+
+    def started(
         self, *words: str, prompt: bytes | None = b"hi", timeout: float = 20, **job: object
-    ) -> dict[str, Any]:
+    ) -> "subprocess.Popen[bytes]":
         run_file = self.folder / "run"
         run_file.write_bytes(b"".join(word.encode() + b"\0" for word in (str(self.folder), *words)))
         environment = {
@@ -44,21 +53,14 @@ class Run:
         }
         if prompt is not None:
             environment["CASTARI_PROMPT"] = base64.b64encode(prompt).decode()
-        ended = subprocess.run(
-            [PYTHON, "-I", "-S", "-B", RUNNER, "run", run_file],
-            env=environment,
-            capture_output=True,
-            check=True,
-        )
-        assert ended.stderr == b""
-        self.frames = [json.loads(line) for line in ended.stdout.splitlines()]
-        report: dict[str, Any] = self.frames[-1]["report"]
-        return report
+        command = [PYTHON, "-I", "-S", "-B", str(RUNNER), "run", str(run_file)]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def _job(self, timeout: float) -> dict[str, Any]:
         return {
             "invocation_id": "inv_1",
             "attempt": 1,
+            "attended": False,
             "timeout_seconds": timeout,
             "kept_bytes": 1_000_000,
             "inline_bytes": 1_000,
@@ -81,10 +83,25 @@ def test_the_prompt_reaches_stdin_and_stdout_comes_back(run: Run, store: ObjectS
     assert json.loads(store.objects["/result"]) == report
 
 
-def test_frames_tell_the_start_and_then_the_stored_result(run: Run) -> None:
+def test_frames_tell_the_start_and_then_the_result(run: Run) -> None:
     run("true")
     assert [frame["castari"] for frame in run.frames] == ["started", "result"]
-    assert run.frames[-1]["stored"] is True
+
+
+def test_a_result_is_stored_also_when_somebody_attends(run: Run, store: ObjectStore) -> None:
+    report = run("echo", "hi", attended=True)
+    assert json.loads(store.objects["/result"]) == report
+
+
+def test_the_closing_frame_does_not_wait_for_the_store(run: Run, store: ObjectStore) -> None:
+    store.open.clear()
+    with run.started("echo", "hi") as process:
+        assert process.stdout is not None
+        _, closing = (json.loads(process.stdout.readline()) for _ in range(2))
+        assert not store.objects
+        store.open.set()
+    assert closing["report"]["stdout"] == "hi\n"
+    assert json.loads(store.objects["/result"]) == closing["report"]
 
 
 def test_a_long_prompt_is_fetched(run: Run, store: ObjectStore) -> None:
@@ -175,22 +192,22 @@ def test_a_command_that_cannot_be_started_is_reported(run: Run) -> None:
 
 def test_a_busy_store_is_tried_again(run: Run, store: ObjectStore) -> None:
     store.refusals = [503, 500]
-    run("true")
-    assert run.frames[-1]["stored"] is True
+    report = run("true")
     assert store.requests == ["PUT /result"] * 3
+    assert json.loads(store.objects["/result"]) == report
 
 
 def test_a_result_that_is_stored_already_is_left_alone(run: Run, store: ObjectStore) -> None:
     store.objects["/result"] = b"first"
     run("true")
-    assert run.frames[-1]["stored"] is True
     assert store.objects["/result"] == b"first"
 
 
 def test_a_store_that_refuses_leaves_the_closing_frame_to_tell(run: Run, store: ObjectStore) -> None:
     store.refusals = [403]
     assert run("echo", "hi")["stdout"] == "hi\n"
-    assert run.frames[-1]["stored"] is False
+    assert store.requests == ["PUT /result"]
+    assert not store.objects
 
 
 def test_the_agent_is_offered_to_the_oom_killer_before_the_runner(run: Run) -> None:

@@ -28,8 +28,12 @@ class Attendance:
     finishes: Finishes
     kill: Kill
 
-    async def wait(self, launched: Launched, seconds: float, bounded: asyncio.Future[None]) -> Invocation:
+    async def wait(
+        self, launched: Launched, seconds: float, bounded: asyncio.Future[None], ended: asyncio.Event
+    ) -> Invocation:
         """Return the invocation finished, or as it is after `seconds`: then its result comes by S3.
+
+        Sets `ended` when the agent has.
 
         It is not finished before `bounded`, after which the sandbox ends by itself: should we die between
         the terminal row and the kill, nothing else would know of it.
@@ -37,6 +41,7 @@ class Attendance:
         try:
             async with asyncio.timeout(max(0.0, seconds)):
                 finish = await self._listen(launched)
+                ended.set()
                 await asyncio.shield(bounded)
                 finished = finish()
         except (TimeoutError, SandboxLost, VendorUnavailable):

@@ -9,11 +9,12 @@ from castari.models import Agent, Invocation
 from castari.services import outcomes
 from castari.services.attendance import Attendance
 from castari.services.finishes import Finishes
-from castari.services.launches import Launches, LaunchFailed, StartUnconfirmed
+from castari.services.launches import Launched, Launches, LaunchFailed, StartUnconfirmed
 from castari.services.requests import Requests
 
 _BESIDE_SECONDS = 1.5
 """What runs beside the agent has had its time by then; what it has not done, sweep does."""
+_REFILL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,9 @@ class Calls:
         if earlier := self.requests.earlier(draft.request):
             return await self.requests.result(earlier, seconds)
         try:
-            launched = await self.launches.launch(agent, draft, stored=False, seconds=start_seconds)
+            launched = await self.launches.launch(
+                agent, draft, stored=False, attended=True, seconds=start_seconds
+            )
         except RequestRepeated:
             if earlier := self.requests.earlier(draft.request):
                 return await self.requests.result(earlier, seconds)
@@ -49,11 +52,20 @@ class Calls:
             with suppress(NotFound):
                 return self.finishes.current(draft)  # Cancelled, while its sandbox was made.
             raise VendorUnavailable("the invocation could not be recorded: try again") from error
-        beside = asyncio.create_task(self.launches.after_start(launched))
+        ended = asyncio.Event()
+        beside = asyncio.create_task(self._refill(launched, ended))
+        bounding = asyncio.create_task(self.launches.bound(launched))
         try:
-            return await self.attendance.wait(launched, seconds, beside)
+            return await self.attendance.wait(launched, seconds, bounding, ended)
         finally:
-            await asyncio.wait({beside}, timeout=_BESIDE_SECONDS)
+            ended.set()
+            await asyncio.wait({beside, bounding}, timeout=_BESIDE_SECONDS)
+
+    async def _refill(self, launched: Launched, ended: asyncio.Event) -> None:
+        """Ask for the next sandbox once the agent has ended, or soon: a short one need not share its CPU."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), _REFILL_SECONDS)
+        await self.launches.refill(launched)
 
     def _give_up(self, failed: LaunchFailed) -> Invocation:
         """Leave what was claimed to the queue or end it; raise where the caller may simply try again."""

@@ -30,8 +30,13 @@ class Environments:
     limits: Limits
     platform_key: SecretStr | None = None
 
-    def of_attempt(self, agent: Agent, invocation: Invocation, attempt: int) -> dict[str, SecretStr]:
-        """Return the whole environment of one attempt. Raises `VendorUnavailable`."""
+    def of_attempt(
+        self, agent: Agent, invocation: Invocation, attempt: int, *, attended: bool
+    ) -> dict[str, SecretStr]:
+        """Return the whole environment of one attempt. Raises `VendorUnavailable`.
+
+        `attended`: whoever listens finishes by the runner's closing frame, so storing the result can wait.
+        """
         withheld = set(agent.active_version.build_secrets if agent.active_version else ())
         if agent.source_type == "git":
             withheld |= GIT_SECRETS
@@ -40,7 +45,7 @@ class Environments:
         if self.platform_key and not (values.keys() & {_PLATFORM_KEY, *_REDIRECTS}):
             # An agent that talks to another server brings its own key: ours must not travel there.
             values[_PLATFORM_KEY] = self.platform_key
-        job = self._job(invocation, attempt)
+        job = self._job(invocation, attempt) | {"attended": attended}
         if invocation.prompt is not None:
             values["CASTARI_PROMPT"] = SecretStr(base64.b64encode(invocation.prompt.encode()).decode())
         values["CASTARI_JOB"] = SecretStr(json.dumps(job))

@@ -1,6 +1,7 @@
 """Launches an attempt: claims the invocation, takes a warm sandbox or makes one, starts the runner."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -72,9 +73,17 @@ class Launches:
     clock: Clock = utc_now
 
     async def launch(
-        self, agent: Agent, invocation: Invocation, *, stored: bool, seconds: float | None = None
+        self,
+        agent: Agent,
+        invocation: Invocation,
+        *,
+        stored: bool,
+        attended: bool = False,
+        seconds: float | None = None,
     ) -> Launched:
         """Begin the next attempt of a queued invocation; `stored` tells whether its row exists.
+
+        `attended`: somebody stays with the attempt, and means to finish it by what the runner prints.
 
         Raises `Conflict` if the agent is not active, `StaleWrite` if somebody else claimed it, and
         `LaunchFailed` once it is claimed: with `VendorUnavailable` nothing was started, which is a
@@ -83,23 +92,28 @@ class Launches:
         """
         version = require_active(agent)
         ends_at = None if seconds is None else asyncio.get_running_loop().time() + seconds
-        attempt = _Attempt(self, agent, version, invocation, stored=stored, ends_at=ends_at)
+        attempt = _Attempt(
+            self, agent, version, invocation, stored=stored, attended=attended, ends_at=ends_at
+        )
         for warm in self.warm.list(version.version_id, limit=_CANDIDATES):
             if warm.expires_at > self.clock() and (launched := await attempt.on_warm(warm)):
                 return launched
         return await attempt.on_fresh()
 
-    async def after_start(self, launched: Launched) -> None:
-        """Bound the sandbox's life and ask for its successor; both may run beside the agent."""
-        seconds = launched.invocation.timeout_seconds + SANDBOX_GRACE_SECONDS
+    async def bound(self, launched: Launched) -> None:
+        """Let a warm sandbox end by itself soon after its agent's limit; else sweep does so."""
+        invocation = launched.invocation
+        if launched.was_warm and invocation.sandbox_id:
+            with suppress(CastariError):
+                await self.sandboxes.set_timeout(
+                    invocation.sandbox_id, invocation.timeout_seconds + SANDBOX_GRACE_SECONDS
+                )
+
+    async def refill(self, launched: Launched) -> None:
+        """Ask for the successor of the sandbox that was taken; else sweep does so."""
         message = Refill(user_id=launched.invocation.user_id, slug=launched.invocation.slug)
-        sending = asyncio.to_thread(self.maintenance.send, message)
-        if launched.was_warm and launched.invocation.sandbox_id:
-            bounding = self.sandboxes.set_timeout(launched.invocation.sandbox_id, seconds)
-            # Without either, sweep does the same a minute later.
-            await asyncio.gather(sending, bounding, return_exceptions=True)
-        else:
-            await asyncio.gather(sending, return_exceptions=True)
+        with suppress(CastariError):
+            await asyncio.to_thread(self.maintenance.send, message)
 
 
 class _Attempt:
@@ -114,12 +128,15 @@ class _Attempt:
         *,
         stored: bool,
         ends_at: float | None,
+        attended: bool,
     ) -> None:
         self._ends_at = ends_at
         self._launches, self._agent, self._version = launches, agent, version
         self._invocation, self._stored = invocation, stored
         self._number = invocation.attempt + 1
-        self._environment = launches.environments.of_attempt(agent, invocation, self._number)
+        self._environment = launches.environments.of_attempt(
+            agent, invocation, self._number, attended=attended
+        )
 
     async def on_warm(self, warm: WarmSandbox) -> Launched | None:
         """Take this warm sandbox and start; None if it is gone and another should be tried."""

@@ -1,5 +1,6 @@
 """Starts queued invocations and leaves them to themselves."""
 
+import asyncio
 from dataclasses import dataclass
 
 from castari.adapters.tables.agents import AgentsTable
@@ -47,7 +48,7 @@ class Starts:
             return "the agent is not active"
         except LaunchFailed as failed:
             return self._settle(failed)
-        await self.launches.after_start(launched)
+        await asyncio.gather(self.launches.bound(launched), self.launches.refill(launched))
         await launched.command.let_go()
         return "started on a warm sandbox" if launched.was_warm else "started on a new sandbox"
 
