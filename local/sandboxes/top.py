@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.live import Live
@@ -19,6 +20,11 @@ from local.places import REPOSITORY
 from local.sandboxes.usage import Row, ServerUnreachable, read_rows
 
 _STACK = REPOSITORY / ".local" / "env"
+_WIDE = 240
+_MINIMUM_WIDTHS = {"SANDBOX": 20, "STATE": 7, "AGE": 6, "LEFT": 6, "MEMORY": 10, "CPU": 7, "KIND": 5}
+"""What a narrow terminal cuts is the rest: whose a sandbox is, and what it was made from."""
+
+_NUMBERS = {"AGE", "LEFT", "MEMORY", "CPU"}
 _MIB = 1024 * 1024
 _MINUTE, _HOUR = 60, 3600
 
@@ -32,12 +38,13 @@ def main() -> int:
         api_key = options.api_key_file.read_text().strip()
     if not url or not api_key:
         return _fail("no sandbox server is known: run `make up` first, or set E2B_API_URL and E2B_API_KEY")
-    console = Console()
+    # In a pipe there is no edge at which to cut.
+    console = Console() if sys.stdout.isatty() else Console(width=_WIDE)
     try:
         if options.json:
             print(json.dumps([row.to_json() for row in _rows(url, api_key)], indent=1))  # noqa: T201
         elif options.once or not console.is_terminal:
-            console.print(make_table(_rows(url, api_key)))
+            console.print(make_table(_rows(url, api_key), fill=console.is_terminal))
         else:
             _watch(console, url, api_key, options.interval)
     except ServerUnreachable as error:
@@ -45,18 +52,23 @@ def main() -> int:
     return 0
 
 
-def make_table(rows: list[Row]) -> Table:
-    """Lay the rows out, and the sums below."""
-    table = Table(box=None, pad_edge=False, caption=_summary(rows), caption_justify="left")
-    for name in ("SANDBOX", "STATE", "TEMPLATE", "KIND", "OWNER"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis")
-    for name in ("AGE", "LEFT", "MEMORY", "CPU"):
-        table.add_column(name, justify="right", no_wrap=True)
+def make_table(rows: list[Row], *, fill: bool = False) -> Table:
+    """Lay the rows out, and the sums below; with `fill`, just as wide as the terminal."""
+    table = Table(box=None, expand=fill, pad_edge=False, caption=_summary(rows), caption_justify="left")
+    for name in (*_MINIMUM_WIDTHS, "OWNER", "TEMPLATE"):
+        justify: Literal["left", "right"] = "right" if name in _NUMBERS else "left"
+        width = _MINIMUM_WIDTHS.get(name)
+        ratio = None if width else 1
+        table.add_column(
+            name, justify=justify, no_wrap=True, overflow="ellipsis", min_width=width, ratio=ratio
+        )
     for row in rows:
         memory = "?" if row.memory_bytes is None else f"{row.memory_bytes / _MIB:.1f} MiB"
         cpu = "?" if row.cpu_percent is None else f"{row.cpu_percent:.1f} %"
-        words = (row.sandbox_id, row.state, row.template, row.kind, row.owner)
-        table.add_row(*words, _time(row.age_seconds), _time(row.left_seconds), memory, cpu)
+        times = (_time(row.age_seconds), _time(row.left_seconds))
+        table.add_row(
+            row.sandbox_id, row.state, *times, memory, cpu, row.kind, row.owner or "-", row.template
+        )
     return table
 
 
@@ -77,7 +89,7 @@ def _time(seconds: int) -> str:
 def _watch(console: Console, url: str, api_key: str, seconds: float) -> None:
     with contextlib.suppress(KeyboardInterrupt), Live(console=console, screen=True) as live:
         while True:
-            live.update(make_table(_rows(url, api_key)), refresh=True)
+            live.update(make_table(_rows(url, api_key), fill=True), refresh=True)
             time.sleep(seconds)
 
 
