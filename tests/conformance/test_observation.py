@@ -44,10 +44,11 @@ async def client(sandbox_server: RunningServer) -> AsyncIterator[AuthenticatedCl
 
 async def test_use_of_a_sandbox_is_measured(sdk: Sdk, sandbox: Any) -> None:
     await sdk(sandbox.commands.run, "head -c 10M /dev/urandom | sha256sum")
-    (sample,) = await sdk(sandbox.get_metrics)
+    samples = await sdk(sandbox.get_metrics)
+    sample = samples[-1]
     assert sample.cpu_count == 2
     # The bare engine forgets what ended processes used.
-    assert sample.cpu_used_pct > 0 or ENGINE == "bare"
+    assert max(each.cpu_used_pct for each in samples) > 0 or ENGINE == "bare"
     assert 0 < sample.mem_used < sample.mem_total == 2 * GIB
     assert 0 <= sample.disk_used < sample.disk_total == 10 * GIB
     assert 0 <= sample.mem_cache < sample.mem_total
@@ -63,7 +64,8 @@ async def test_use_is_told_over_time_and_within_a_span(sdk: Sdk, sandbox: Any) -
     assert times == sorted(times)
     hour = timedelta(hours=1)
     within = await sdk(sandbox.get_metrics, start=times[0] - hour, end=times[-1] + hour)
-    assert [each.timestamp for each in within][: len(times)] == times
+    assert len(within) >= 2
+    assert within[0].timestamp == times[0]
     assert await sdk(sandbox.get_metrics, start=times[0] - 2 * hour, end=times[0] - hour) == []
 
 
