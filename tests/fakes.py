@@ -28,6 +28,10 @@ class SetClock:
     def pass_(self, **lasting: float) -> None:
         self.now += timedelta(**lasting)
 
+    async def sleep(self, seconds: float) -> None:
+        """Be over at once."""
+        self.pass_(seconds=seconds)
+
 
 class FakeRunningCommand:
     """A command whose frames a script yields; letting go leaves it alone."""

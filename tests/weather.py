@@ -12,7 +12,7 @@ from castari import bootstrap
 from castari.adapters.results import result_key
 from castari.adapters.tables.invocations import InvocationsTable
 from castari.errors import CastariError
-from castari.messages import StartInvocation
+from castari.messages import ServeLine, StartInvocation
 from castari.models import Agent, Invocation
 from castari.services.invocation_states import is_terminal
 from castari.services.launches import DEADLINE_GRACE_SECONDS
@@ -180,8 +180,8 @@ class LaggingInvocations:
 
 
 def _delivery(message: Any) -> Event:
-    if isinstance(message, StartInvocation):
-        return lambda worker: worker.starts.start(message.invocation_id)
+    if isinstance(message, StartInvocation | ServeLine):
+        return lambda worker: worker.starts.carry_out(message)
     return lambda worker: worker.removals.carry_out(message)
 
 

@@ -1,6 +1,7 @@
 """The control plane over a local AWS, a fake sandbox service and a clock that is set; workers may crash."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import uuid4
@@ -17,12 +18,14 @@ from castari.errors import CastariError
 from castari.ids import new_id
 from castari.messages import AgentKey, DeployBundle, Message
 from castari.models import ActiveVersion, Agent, Invocation
+from castari.services.arrivals import Arrivals
 from castari.services.attendance import Attendance
 from castari.services.build_sandboxes import BuildSandboxes
 from castari.services.builds import Builds
 from castari.services.bundles import Bundles
 from castari.services.calls import Calls
 from castari.services.cancels import Cancels
+from castari.services.capacity import Capacity
 from castari.services.checkouts import Checkouts
 from castari.services.claims import Claims
 from castari.services.completions import Completions
@@ -36,6 +39,7 @@ from castari.services.invocation_batches import InvocationBatches
 from castari.services.invocations import Invocations
 from castari.services.launches import Launches
 from castari.services.leftovers import Leftovers
+from castari.services.line import Line
 from castari.services.removals import Removals
 from castari.services.requests import Requests
 from castari.services.requeues import Requeues
@@ -56,22 +60,25 @@ class FakeQueue:
     """A queue that keeps what was sent."""
 
     messages: list[tuple[Message, int]] = field(default_factory=list)
+    groups: list[str | None] = field(default_factory=list)
     failures: list[CastariError] = field(default_factory=list)
 
     most_at_once = 10
 
-    def send_many(self, messages: Sequence[Message]) -> int:
+    def send_many(self, messages: Sequence[Message], *, group: str | None = None) -> int:
         if self.failures:
             self.failures.pop(0)
             return len(messages)
         assert len(messages) <= self.most_at_once
         self.messages += [(message, 0) for message in messages]
+        self.groups += [group] * len(messages)
         return 0
 
-    def send(self, message: Message, *, delay_seconds: int = 0) -> None:
+    def send(self, message: Message, *, delay_seconds: int = 0, group: str | None = None) -> None:
         if self.failures:
             raise self.failures.pop(0)
         self.messages.append((message, delay_seconds))
+        self.groups.append(group)
 
 
 Wrap = Callable[[str, Any], Any]
@@ -95,6 +102,9 @@ class World:
     invocations: FakeQueue = field(default_factory=FakeQueue)
     deploys: FakeQueue = field(default_factory=FakeQueue)
     versions_kept: int = 10
+    creates_per_second: int = 0
+    sandboxes_at_once: int = 0
+    pause: Callable[[float], Awaitable[object]] = asyncio.sleep
 
     def worker(self, wrap: Wrap = unwrapped) -> "Worker":
         """Return a worker whose every adapter went through `wrap`."""
@@ -129,6 +139,22 @@ class World:
         return agent
 
 
+class _CountingSandboxes:
+    """A worker's way to the sandbox service: like the adapter, it tells of each end."""
+
+    def __init__(self, sandboxes: Any, ended: Callable[[], None]) -> None:
+        self._sandboxes, self._ended = sandboxes, ended
+
+    def __getattr__(self, method: str) -> Any:
+        return getattr(self._sandboxes, method)
+
+    async def kill(self, sandbox_id: str) -> bool:
+        killed: bool = await self._sandboxes.kill(sandbox_id)
+        if killed:
+            self._ended()
+        return killed
+
+
 class Worker:
     """Services over wrapped adapters; two workers share nothing but the world."""
 
@@ -141,11 +167,14 @@ class Worker:
         self.requests_table = wrap("requests", requests_table)
         self.batches_table = wrap("batches", InvocationBatchesTable(bootstrap.invocations_table()))
         self.warm = wrap("warm", bootstrap.warm_table())
+        self.capacity_table = wrap("capacity", bootstrap.capacity_table())
+        self.line_table = wrap("line", bootstrap.line_table())
         self.versions = wrap("versions", bootstrap.versions_table())
         self.results = wrap("results", bootstrap.result_bucket())
         self.bundles = wrap("bundles", bootstrap.bundle_bucket())
         self.secrets = wrap("secrets", bootstrap.secret_store())
-        self.sandboxes = cast("Sandboxes", wrap("sandboxes", world.sandboxes))
+        counting = _CountingSandboxes(wrap("sandboxes", world.sandboxes), self._sandbox_ended)
+        self.sandboxes = cast("Sandboxes", counting)
         self.maintenance = cast("Queue", wrap("maintenance", world.maintenance))
         self.queue = cast("Queue", wrap("queue", world.invocations))
         self.deploy_queue = cast("Queue", wrap("deploy_queue", world.deploys))
@@ -164,23 +193,63 @@ class Worker:
             self.table, self.results, self.queue, self.requests, self._limits, clock
         )
         self.batches = InvocationBatches(self.invocations, self.batches_table, self.requests, self.queue)
+        self._make_line()
         self.requeues = Requeues(self.table, self.queue, clock)
         self.finishes = Finishes(self.table, self.results, self.requeues, clock)
         self.launches = Launches(
-            self.table, self.warm, self.sandboxes, self.sealer, environments, self.maintenance, clock
+            self.table,
+            self.warm,
+            self.sandboxes,
+            self.sealer,
+            environments,
+            self.maintenance,
+            self.line,
+            clock,
         )
         self.attendance = Attendance(self.finishes, self.sandboxes.kill)
-        self.calls = Calls(self.launches, self.attendance, self.finishes, self.requests)
-        self.starts = Starts(self.agents, self.table, self.launches, self.finishes, self.requeues)
+        self.calls = Calls(self.launches, self.attendance, self.finishes, self.requests, self.line)
+        self.starts = Starts(self.agents, self.table, self.launches, self.finishes, self.requeues, self.line)
         self.completions = Completions(self.table, self.finishes, self.maintenance)
+
+    def _sandbox_ended(self) -> None:
+        self.capacity.give_back()
+
+    def _make_line(self) -> None:
+        world = self._world
+        self.capacity = Capacity(
+            self.capacity_table,
+            self.queue,
+            self.maintenance,
+            world.creates_per_second,
+            world.sandboxes_at_once,
+            self._clock,
+        )
+        self.line = Line(
+            self.line_table,
+            self.capacity_table,
+            self.table,
+            self.capacity,
+            self.queue,
+            self._clock,
+            world.pause,
+        )
 
     def _make_deploy_services(self) -> None:
         clock, limits = self._clock, self._limits
         self.pool = WarmPool(
-            self.agents, self.warm, self.sandboxes, self.sealer, limits, self._world.warm_size, clock
+            self.agents,
+            self.warm,
+            self.sandboxes,
+            self.sealer,
+            Arrivals(self.table, clock),
+            self.line,
+            self.maintenance,
+            limits,
+            self._world.warm_size,
+            clock,
         )
         self.switches = Switches(self.agents, self.versions, clock)
-        building = BuildSandboxes(self.sandboxes, limits)
+        building = BuildSandboxes(self.sandboxes, self.capacity, limits)
         self.builds = Builds(building, self.bundles, self.secrets, limits, "castari-base")
         self.checkouts = Checkouts(building, self.bundles, self.secrets, limits, "castari-base")
         self.claims = Claims(self.versions, self.maintenance, limits, clock)
@@ -210,6 +279,7 @@ class Worker:
             finishes=self.finishes,
             requeues=self.requeues,
             pool=self.pool,
+            line=self.line,
             limits=limits,
             clock=clock,
         )

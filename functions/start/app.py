@@ -5,14 +5,14 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from castari import batches, bootstrap_sandboxes
-from castari.messages import StartInvocation
+from castari.messages import WORK
 from castari.observability import logger, metrics, tracer
 
 
 def _start(body: str) -> None:
-    message = StartInvocation.model_validate_json(body)
-    result = bootstrap_sandboxes.run(bootstrap_sandboxes.starts().start(message.invocation_id))
-    logger.info("start", extra={"invocation_id": message.invocation_id, "result": result})
+    work = WORK.validate_json(body)
+    result = bootstrap_sandboxes.run(bootstrap_sandboxes.starts().carry_out(work))
+    logger.info("start", extra={**work.model_dump(mode="json"), "result": result})
 
 
 @tracer.capture_lambda_handler(capture_response=False)

@@ -69,6 +69,7 @@ def empty_tables(stack: dict[str, str]) -> None:
     for table, keys in (
         ("INVOCATIONS_TABLE", ["invocation_id"]),
         ("WARM_TABLE", ["version_id", "sandbox_id"]),
+        ("CAPACITY_TABLE", ["kind", "place"]),
     ):
         client, name = bootstrap.dynamodb(), stack[table]
         for page in client.get_paginator("scan").paginate(TableName=name):

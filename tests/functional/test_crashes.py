@@ -18,6 +18,7 @@ from castari.errors import CastariError
 from castari.messages import (
     DeleteAgent,
     DestroySandbox,
+    GiveWay,
     Message,
     Refill,
     StopAgent,
@@ -148,9 +149,52 @@ async def _sweep(worker: Worker, story: Story) -> None:
     await worker.sweep.sweep()
 
 
+async def _full(story: Story) -> None:
+    """Let as many sandboxes be counted as the plan allows, none of them made, and somebody wait."""
+    bystander = story.world.worker()
+    for _ in range(story.world.sandboxes_at_once):
+        bystander.capacity.take("build")
+    await bystander.starts.start(story.queued().invocation_id)
+    await bystander.starts.start(story.queued().invocation_id)
+
+
+async def _wait_in_line(worker: Worker, story: Story) -> None:
+    await _full(story)
+    await worker.starts.start(story.queued().invocation_id)
+
+
+async def _call_when_full(worker: Worker, story: Story) -> None:
+    await _full(story)
+    await worker.call(story.agent)
+
+
+async def _serve(worker: Worker, story: Story) -> None:
+    await _full(story)
+    bystander, cancelled = story.world.worker(), story.queued()
+    await bystander.starts.start(cancelled.invocation_id)
+    bystander.cancels.cancel(story.agent, cancelled.invocation_id)
+    for _ in range(story.world.sandboxes_at_once):
+        bystander.capacity.give_back()
+    story.world.invocations.messages.clear()
+    await worker.line.serve()
+
+
+async def _sweep_a_line(worker: Worker, story: Story) -> None:
+    await _full(story)
+    story.world.invocations.messages.clear()
+    await worker.sweep.sweep()
+
+
+def _give_way(_story: Story, _running: Invocation) -> Message:
+    return GiveWay()
+
+
 def _maintenance(make: Callable[[Story, Invocation], Message]) -> "Deed":
     async def carry_out(worker: Worker, story: Story) -> None:
         running = await story.started()
+        if story.world.sandboxes_at_once:
+            await story.world.worker().warm_up(story.world.agent())
+            await _full(story)
         await worker.removals.carry_out(make(story, running))  # type: ignore[arg-type]
 
     return carry_out
@@ -180,6 +224,16 @@ class Plot:
     warm: tuple[bool, ...] = (True, False)
     runner_lives: tuple[bool, ...] = (True, False)
     keeps_rows: bool = True
+    creates_per_second: int = 0
+    sandboxes_at_once: int = 0
+
+    def begin(self, world: World) -> None:
+        """Set the plan of the sandbox service, with nothing counted but what there is."""
+        world.creates_per_second, world.sandboxes_at_once = self.creates_per_second, self.sandboxes_at_once
+        world.pause = world.clock.sleep
+        if self.sandboxes_at_once:
+            capacity = world.worker().capacity
+            capacity.reconcile(capacity.now(), len(world.sandboxes.alive))
 
 
 PLOTS = {
@@ -194,6 +248,12 @@ PLOTS = {
     "sweep": Plot(_sweep, warm=(True,), runner_lives=(False,)),
     "refill": Plot(_maintenance(_refill), warm=(True,), runner_lives=(True,)),
     "destroy": Plot(_maintenance(_destroy), warm=(True,), runner_lives=(True,)),
+    "wait in line": Plot(_wait_in_line, (False,), (True,), sandboxes_at_once=2),
+    "call when full": Plot(_call_when_full, (False,), (True,), sandboxes_at_once=2),
+    "serve the line": Plot(_serve, (False,), (True,), creates_per_second=1, sandboxes_at_once=4),
+    "sweep a line": Plot(_sweep_a_line, (False,), (True,), sandboxes_at_once=2),
+    "give way": Plot(_maintenance(_give_way), (False,), (True,), sandboxes_at_once=4),
+    "refill when full": Plot(_maintenance(_refill), (False,), (True,), sandboxes_at_once=4),
     "stop": Plot(_maintenance(_stop), warm=(True,), runner_lives=(False,)),
     "delete": Plot(_delete, warm=(True,), runner_lives=(True,), keeps_rows=False),
     "tidy": Plot(_tidy, warm=(True,), runner_lives=(True,)),
@@ -209,6 +269,7 @@ async def _survives(world: World, name: str, mortal: Mortal, *, warm: bool, runn
     world.maintenance.messages.clear()
     world.invocations.messages.clear()
     world.runner.stores = world.runner.prints = runner_lives
+    PLOTS[name].begin(world)
     story = Story(world, world.agent())
     if warm:
         await world.worker().warm_up(story.agent)
@@ -265,7 +326,6 @@ async def test_a_worker_may_die_at_any_call(
 ELSEWHERE = {
     "AgentsTable.create": "api: a request that its client makes again",
     "AgentsTable.delete": "api",
-    "AgentsTable.find": "api",
     "AgentsTable.list": "api",
     "AgentsTable.update_checked": "api: roll back",
     "ApiKeysTable.count_request": "admission",

@@ -10,7 +10,13 @@ from tests.cloudformation import load_template
 
 FUNCTION = load_template()["Globals"]["Function"]["Environment"]["Variables"]
 NAMES = {name.upper() for name in Settings.model_fields if name != "limits"}
-ENVIRONMENT = dict.fromkeys(NAMES, "x") | {"WARM_PER_AGENT": "2", "VERSIONS_KEPT": "10"}
+ENVIRONMENT = dict.fromkeys(NAMES, "x") | {
+    "WARM_PER_AGENT": "2",
+    "WARM_IDLE_SECONDS": "900",
+    "CREATES_PER_SECOND": "5",
+    "SANDBOXES_AT_ONCE": "20",
+    "VERSIONS_KEPT": "10",
+}
 
 
 def test_the_template_sets_every_setting_and_no_other() -> None:

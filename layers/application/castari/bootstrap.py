@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from castari.adapters.tables.agents import AgentsTable
     from castari.adapters.tables.api_keys import ApiKeysTable
     from castari.adapters.tables.build_logs import BuildLogsTable
+    from castari.adapters.tables.capacity import CapacityTable
     from castari.adapters.tables.deletions import DeletionsTable
     from castari.adapters.tables.invocations import InvocationsTable
+    from castari.adapters.tables.line import LineTable
     from castari.adapters.tables.requests import RequestsTable
     from castari.adapters.tables.usage import UsageTable
     from castari.adapters.tables.users import UsersTable
@@ -114,6 +116,22 @@ def deletions_table() -> "DeletionsTable":
     from castari.adapters.tables.deletions import DeletionsTable
 
     return DeletionsTable(dynamodb(), settings().agents_table)
+
+
+@cache
+def capacity_table() -> "CapacityTable":
+    """Return what counts sandboxes against the plan's limits."""
+    from castari.adapters.tables.capacity import CapacityTable
+
+    return CapacityTable(dynamodb(), settings().capacity_table)
+
+
+@cache
+def line_table() -> "LineTable":
+    """Return the line of those who wait, which the capacity table holds."""
+    from castari.adapters.tables.line import LineTable
+
+    return LineTable(dynamodb(), settings().capacity_table)
 
 
 @cache

@@ -13,10 +13,13 @@ from castari.bootstrap import (
     build_logs_table,
     bundle_bucket,
     cancels,
+    capacity_table,
     deletions_table,
     deploy_queue,
     finishes,
+    invocation_queue,
     invocations_table,
+    line_table,
     maintenance_queue,
     platform_secrets,
     requests,
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from castari.services.build_sandboxes import BuildSandboxes
     from castari.services.builds import Builds
     from castari.services.calls import Calls
+    from castari.services.capacity import Capacity
     from castari.services.checkouts import Checkouts
     from castari.services.claims import Claims
     from castari.services.deletions import Deletions
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
     from castari.services.environments import Environments
     from castari.services.handovers import Handovers
     from castari.services.launches import Launches
+    from castari.services.line import Line
     from castari.services.outputs import Outputs
     from castari.services.removals import Removals
     from castari.services.retention import Retention
@@ -75,7 +80,31 @@ def sandboxes() -> "Sandboxes":
         api_key=platform_secrets().e2b_api_key,
         api_url=known.e2b_api_url,
         sandbox_url=known.e2b_sandbox_url,
+        ended=capacity().give_back,
     )
+
+
+@cache
+def capacity() -> "Capacity":
+    """Return what counts sandboxes against the plan's limits."""
+    from castari.services.capacity import Capacity
+
+    known = settings()
+    return Capacity(
+        table=capacity_table(),
+        queue=invocation_queue(),
+        maintenance=maintenance_queue(),
+        creates_per_second=known.creates_per_second,
+        sandboxes_at_once=known.sandboxes_at_once,
+    )
+
+
+@cache
+def line() -> "Line":
+    """Return the line of those who wait for a sandbox."""
+    from castari.services.line import Line
+
+    return Line(line_table(), capacity_table(), invocations_table(), capacity(), invocation_queue())
 
 
 @cache
@@ -107,6 +136,7 @@ def launches() -> "Launches":
         sealer=sealer(),
         environments=environments(),
         maintenance=maintenance_queue(),
+        line=line(),
     )
 
 
@@ -132,7 +162,7 @@ def calls() -> "Calls":
     """Return what the HTTP invoke does."""
     from castari.services.calls import Calls
 
-    return Calls(launches(), attendance(), finishes(), requests())
+    return Calls(launches(), attendance(), finishes(), requests(), line())
 
 
 @cache
@@ -140,17 +170,26 @@ def starts() -> "Starts":
     """Return what starts queued invocations."""
     from castari.services.starts import Starts
 
-    return Starts(agents_table(), invocations_table(), launches(), finishes(), requeues())
+    return Starts(agents_table(), invocations_table(), launches(), finishes(), requeues(), line())
 
 
 @cache
 def warm_pool() -> "WarmPool":
     """Return the warm sandboxes."""
+    from castari.services.arrivals import Arrivals
     from castari.services.warm import WarmPool
 
     known = settings()
     return WarmPool(
-        agents_table(), warm_table(), sandboxes(), sealer(), known.limits, size=known.warm_per_agent
+        agents=agents_table(),
+        warm=warm_table(),
+        sandboxes=sandboxes(),
+        sealer=sealer(),
+        arrivals=Arrivals(invocations_table()),
+        line=line(),
+        maintenance=maintenance_queue(),
+        limits=known.limits,
+        size=known.warm_per_agent,
     )
 
 
@@ -159,7 +198,7 @@ def build_sandboxes() -> "BuildSandboxes":
     """Return what makes build sandboxes."""
     from castari.services.build_sandboxes import BuildSandboxes
 
-    return BuildSandboxes(sandboxes(), settings().limits)
+    return BuildSandboxes(sandboxes(), capacity(), settings().limits)
 
 
 @cache
@@ -232,6 +271,7 @@ def sweep() -> "Sweep":
         finishes=finishes(),
         requeues=requeues(),
         pool=warm_pool(),
+        line=line(),
         limits=settings().limits,
     )
 

@@ -15,6 +15,7 @@ CastariError
 ├── AgentFailed           500
 ├── VendorUnavailable     503   AWS or the sandbox service is busy or down: nothing was started
 │   ├── VendorRateLimited 503
+│   │   └── NoCapacity    503   the plan's limits allow no more sandboxes now: wait in line
 │   └── SandboxMissing    503   the sandbox or snapshot is definitely not there
 ├── SandboxLost           502   the sandbox is gone; what it did cannot be known
 ├── SealBroken            500   a sealed text does not open with the platform's key
@@ -126,6 +127,15 @@ class VendorUnavailable(CastariError):
 
 class VendorRateLimited(VendorUnavailable):
     """The sandbox service makes no more sandboxes for now."""
+
+
+class NoCapacity(VendorRateLimited):
+    """The limits of the sandbox service's plan allow no more for now; the service was not asked."""
+
+    def __init__(self, message: str, *, wait_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.wait_seconds = wait_seconds
+        """When there is more; None where a sandbox has to end first."""
 
 
 class SandboxMissing(VendorUnavailable):

@@ -22,7 +22,21 @@ class AgentKey(Message):
 class StartInvocation(Message):
     """INVOCATION queue: start this queued invocation."""
 
+    kind: Literal["start_invocation"] = "start_invocation"
     invocation_id: str
+    counted: bool = False
+    """Whether a sandbox is counted for it already: it was called up from the line."""
+
+
+class ServeLine(Message):
+    """INVOCATION queue: call up whoever waits in line and can have a sandbox."""
+
+    kind: Literal["serve_line"] = "serve_line"
+
+
+Work = StartInvocation | ServeLine
+WORK: TypeAdapter[Work] = TypeAdapter(Work)
+"""Reads the body of an INVOCATION message."""
 
 
 class DeployBundle(Message):
@@ -53,6 +67,12 @@ class Refill(Message):
     kind: Literal["refill"] = "refill"
     user_id: str
     slug: str
+
+
+class GiveWay(Message):
+    """MAINTENANCE queue: invocations wait for a sandbox to end: end an unused one."""
+
+    kind: Literal["give_way"] = "give_way"
 
 
 class StopAgent(Message):
@@ -94,6 +114,6 @@ class TidyAgent(Message):
     agent_id: str
 
 
-Maintenance = DestroySandbox | Refill | StopAgent | DeleteAgent | CheckDeploy | TidyAgent
+Maintenance = DestroySandbox | Refill | GiveWay | StopAgent | DeleteAgent | CheckDeploy | TidyAgent
 MAINTENANCE: TypeAdapter[Maintenance] = TypeAdapter(Annotated[Maintenance, Field(discriminator="kind")])
 """Reads the body of a MAINTENANCE message."""

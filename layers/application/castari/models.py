@@ -27,6 +27,8 @@ FailureCode = Literal[
 ]  # fmt: skip
 GIT_SECRETS = frozenset({"GIT_TOKEN", "GIT_USERNAME", "GIT_CA_CERTIFICATE"})
 """Secrets of an agent from git that are for the clone alone: no invocation gets them."""
+WarmChoice = int | Literal["auto"]
+"""A number of warm sandboxes, or as many as the recent rate of invocations asks for."""
 SecretTimes = tuple[datetime, datetime]
 """When a secret was created, and when it was last updated."""
 TERMINAL_STATUSES: frozenset[InvocationStatus] = frozenset(
@@ -74,6 +76,8 @@ class Agent(Model):
     status_message: str | None = None
     sandbox_id: str | None = None
     active_version: ActiveVersion | None = None
+    warm: WarmChoice | None = None
+    """How many unused sandboxes are kept ready; None leaves it to the platform's setting."""
     latest_version_number: int = 0
     latest_requested_at: datetime | None = None
     """When the latest deploy was asked for: one that was asked for earlier is superseded."""
@@ -215,6 +219,8 @@ class Invocation(Model):
     past_attempts: tuple[PastAttempt, ...] = ()
     queued_at: datetime | None = None
     """When it was queued again, after an attempt that was lost."""
+    place: str | None = None
+    """Its place in line, if it ever had to wait for a sandbox to be made; kept when it waits again."""
     sandbox_id: str | None = None
     deadline_at: datetime
     """The lease of its status: an open row past it is sweep's."""
@@ -238,6 +244,28 @@ class Invocation(Model):
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
+
+
+class CapacityState(Model):
+    """What counts against the limits of the sandbox service's plan."""
+
+    version: int = 0
+    """How many sandboxes were ever counted: it changes with each."""
+    alive: int = 0
+    recent: tuple[datetime, ...] = ()
+    """When the latest were counted, the oldest first; as many as may be made in a second."""
+    turn: int = 0
+    """The turn of the line that was served last."""
+
+
+class Waiting(Model):
+    """An invocation in line for a sandbox; places are served in the order of their text."""
+
+    place: str
+    invocation_id: str
+    user_id: str
+    called_until: datetime | None = None
+    """Until when a worker is busy calling it up."""
 
 
 class SandboxAccess(Model):

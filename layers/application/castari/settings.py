@@ -32,6 +32,11 @@ class Limits(BaseModel):
     """All secrets of one agent together; Secrets Manager ends at 64 KiB."""
     upload_url_seconds: int = 15 * 60
     warm_idle_seconds: int = 15 * 60
+    """Warm sandboxes of an agent that nobody invoked for so long are ended."""
+    warm_auto_most: int = 10
+    """`auto` keeps at most so many."""
+    sandbox_longest_seconds: int = 3600
+    """No sandbox lives longer on E2B's smallest plan, however often its timeout is renewed."""
 
 
 class Settings(BaseModel):
@@ -57,7 +62,13 @@ class Settings(BaseModel):
     platform_secret_id: str
     agent_secret_prefix: str
     base_template: str
+    capacity_table: str
     warm_per_agent: int
+    warm_idle_seconds: int
+    creates_per_second: int
+    """The plan's limit of creations, 0 for none."""
+    sandboxes_at_once: int
+    """The plan's limit of sandboxes, 0 for none."""
     versions_kept: int
     """So many versions of an agent can be rolled back to, the one that serves among them."""
     presign_endpoint_url: str
@@ -71,6 +82,8 @@ class Settings(BaseModel):
 def load(environment: Mapping[str, str]) -> Settings:
     """Read settings from the environment. Raises `pydantic.ValidationError` naming what is missing."""
     names = Settings.model_fields.keys() - {"limits"}
-    return Settings.model_validate(
+    known = Settings.model_validate(
         {name: environment[name.upper()] for name in names if name.upper() in environment}
     )
+    limits = known.limits.model_copy(update={"warm_idle_seconds": known.warm_idle_seconds})
+    return known.model_copy(update={"limits": limits})

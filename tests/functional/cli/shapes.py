@@ -9,7 +9,7 @@ _THEN, _LATER = "2026-01-02T03:04:05Z", "2026-01-02T03:04:06Z"
 _AGENT: dict[str, object] = {
     "id": "agent_1", "user_id": "user_1", "name": "Hello", "slug": "hello", "description": None,
     "source_type": "local", "git_repo_url": None, "git_branch": None, "source_hash": None,
-    "default_model": None, "max_turns": None, "timeout_seconds": None, "status": "draft",
+    "default_model": None, "max_turns": None, "timeout_seconds": None, "warm": None, "status": "draft",
     "status_message": None, "sandbox_id": None, "active_version": None, "created_at": _THEN,
     "updated_at": _THEN,
 }  # fmt: skip

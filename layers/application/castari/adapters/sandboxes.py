@@ -1,6 +1,6 @@
 """Sandboxes, through the unmodified E2B SDK: E2B's cloud, or any server that speaks its API."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,8 @@ class Sandboxes:
     api_key: SecretStr
     api_url: str = ""
     sandbox_url: str = ""
+    ended: Callable[[], None] = lambda: None
+    """Called after each kill that ended a sandbox."""
 
     async def create(
         self, template: str, *, timeout_seconds: int, metadata: Mapping[str, str], idempotency_key: str
@@ -88,7 +90,10 @@ class Sandboxes:
     async def kill(self, sandbox_id: str) -> bool:
         """End a sandbox; tell whether it was there. Raises `VendorUnavailable`."""
         with creation_errors():
-            return bool(await e2b.AsyncSandbox.kill(sandbox_id, **self._options(_CALL_SECONDS)))
+            killed = bool(await e2b.AsyncSandbox.kill(sandbox_id, **self._options(_CALL_SECONDS)))
+        if killed:
+            self.ended()
+        return killed
 
     async def set_timeout(self, sandbox_id: str, seconds: int) -> None:
         """Let a sandbox end by itself `seconds` from now. Raises `SandboxMissing`, `SandboxLost`."""

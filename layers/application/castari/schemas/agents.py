@@ -1,13 +1,13 @@
 """Agents, as clients create, change and see them."""
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AwareDatetime, Field
 from pydantic_core import PydanticCustomError
 
-from castari.models import Agent, AgentStatus, SourceType
+from castari.models import Agent, AgentStatus, SourceType, WarmChoice
 from castari.schemas.fields import Line, Name, Slug, Text, TimeoutSeconds
 from castari.schemas.shapes import Request, Response
 
@@ -38,6 +38,7 @@ def _https(url: str) -> str:
 GitUrl = Annotated[Line, Field(max_length=2048), AfterValidator(_https)]
 GitBranch = Annotated[Line, Field(max_length=255)]
 ModelName = Annotated[Line, Field(max_length=100)]
+Warm = Annotated[int, Field(ge=0, le=20)] | Literal["auto"]
 Turns = Annotated[int, Field(ge=1, le=1000)]
 
 
@@ -53,6 +54,8 @@ class AgentCreate(Request):
     default_model: ModelName | None = None
     max_turns: Turns | None = None
     timeout_seconds: TimeoutSeconds | None = None
+    warm: Warm | None = None
+    """Unused sandboxes that are kept ready: a number, "auto", or null for the platform's default."""
 
 
 class AgentUpdate(Request):
@@ -65,6 +68,7 @@ class AgentUpdate(Request):
     default_model: ModelName | None = None
     max_turns: Turns | None = None
     timeout_seconds: TimeoutSeconds | None = None
+    warm: Warm | None = None
 
 
 class AgentResponse(Response):
@@ -82,6 +86,7 @@ class AgentResponse(Response):
     default_model: str | None
     max_turns: int | None
     timeout_seconds: int | None
+    warm: WarmChoice | None
     status: AgentStatus
     status_message: str | None
     sandbox_id: str | None

@@ -11,7 +11,7 @@ from castari.adapters.tables.deletions import DeletionsTable
 from castari.clock import Clock, utc_now
 from castari.errors import Conflict, Unprocessable
 from castari.ids import new_id
-from castari.messages import DeleteAgent, StopAgent
+from castari.messages import DeleteAgent, Refill, StopAgent
 from castari.models import Agent, Deletion
 from castari.schemas.agents import AgentCreate, AgentUpdate
 from castari.settings import Limits
@@ -63,7 +63,10 @@ class Agents:
     def update(self, user_id: str, slug: str, request: AgentUpdate) -> Agent:
         """Change the fields that were sent. Raises `NotFound`."""
         changes = request.model_dump(exclude_unset=True)
-        return self.table.update(self.table.get(user_id, slug), {**changes, "updated_at": self.clock()})
+        agent = self.table.update(self.table.get(user_id, slug), {**changes, "updated_at": self.clock()})
+        if "warm" in changes:
+            self.maintenance.send(Refill(user_id=user_id, slug=slug))
+        return agent
 
     def stop(self, user_id: str, slug: str) -> Agent:
         """Take an agent out of service and have its sandboxes destroyed. Raises `NotFound`, `Conflict`."""

@@ -13,6 +13,7 @@ from castari.adapters.sandboxes import Sandboxes
 from castari.errors import CastariError, CommandTimedOut, SandboxLost, SandboxMissing, VendorUnavailable
 from castari.models import Agent, SandboxAccess, Version
 from castari.services.build_progress import BuildProgress
+from castari.services.capacity import Capacity
 from castari.settings import Limits
 
 _COMMAND = "exec python3 -I -S /opt/castari build"
@@ -36,11 +37,13 @@ class BuildSandboxes:
     """Makes them and talks to the builder in them."""
 
     sandboxes: Sandboxes
+    capacity: Capacity
     limits: Limits
 
     @asynccontextmanager
     async def open(self, agent: Agent, version: Version, template: str) -> AsyncIterator[SandboxAccess]:
         """Make a build sandbox, and end it with the block. Raises `SnapshotGone`, `VendorUnavailable`."""
+        self.capacity.take("build")
         try:
             sandbox = await self.sandboxes.create(
                 template,
@@ -54,8 +57,11 @@ class BuildSandboxes:
                 },
                 idempotency_key=uuid.uuid4().hex,
             )
-        except SandboxMissing as error:
-            raise SnapshotGone("the template of the build sandbox is not there") from error
+        except VendorUnavailable as error:
+            self.capacity.give_back()
+            if isinstance(error, SandboxMissing):
+                raise SnapshotGone("the template of the build sandbox is not there") from error
+            raise
         try:
             yield sandbox
         finally:

@@ -4,12 +4,20 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 
-from castari.errors import NotFound, RequestRepeated, StaleWrite, VendorRateLimited, VendorUnavailable
+from castari.errors import (
+    NoCapacity,
+    NotFound,
+    RequestRepeated,
+    StaleWrite,
+    VendorRateLimited,
+    VendorUnavailable,
+)
 from castari.models import Agent, Invocation
 from castari.services import outcomes
 from castari.services.attendance import Attendance
 from castari.services.finishes import Finishes
 from castari.services.launches import Launched, Launches, LaunchFailed, StartUnconfirmed
+from castari.services.line import Line
 from castari.services.requests import Requests
 
 _BESIDE_SECONDS = 1.5
@@ -25,6 +33,7 @@ class Calls:
     attendance: Attendance
     finishes: Finishes
     requests: Requests
+    line: Line
 
     async def call(
         self, agent: Agent, draft: Invocation, seconds: float, *, start_seconds: float | None = None
@@ -39,9 +48,7 @@ class Calls:
         if earlier := self.requests.earlier(draft.request):
             return await self.requests.result(earlier, seconds)
         try:
-            launched = await self.launches.launch(
-                agent, draft, stored=False, attended=True, seconds=start_seconds
-            )
+            launched = await self._launch(agent, draft, start_seconds)
         except RequestRepeated:
             if earlier := self.requests.earlier(draft.request):
                 return await self.requests.result(earlier, seconds)
@@ -52,6 +59,8 @@ class Calls:
             with suppress(NotFound):
                 return self.finishes.current(draft)  # Cancelled, while its sandbox was made.
             raise VendorUnavailable("the invocation could not be recorded: try again") from error
+        if isinstance(launched, Invocation):
+            return launched
         ended = asyncio.Event()
         beside = asyncio.create_task(self._refill(launched, ended))
         bounding = asyncio.create_task(self.launches.bound(launched))
@@ -66,6 +75,16 @@ class Calls:
         with suppress(TimeoutError):
             await asyncio.wait_for(ended.wait(), _REFILL_SECONDS)
         await self.launches.refill(launched)
+
+    async def _launch(self, agent: Agent, draft: Invocation, seconds: float | None) -> Launched | Invocation:
+        """Return what was launched, or the invocation that waits in line. Raises as `Launches.launch`."""
+        try:
+            return await self.launches.launch(agent, draft, stored=False, attended=True, seconds=seconds)
+        except NoCapacity:
+            self.finishes.invocations.create(draft)
+            self.line.join(draft)
+            self.line.ask()
+            return draft
 
     def _give_up(self, failed: LaunchFailed) -> Invocation:
         """Leave what was claimed to the queue or end it; raise where the caller may simply try again."""

@@ -71,7 +71,7 @@ class Handovers:
 
     async def _first_warm(self, agent: Agent, version: Version) -> str | None:
         """Make a sandbox before the switch, so that the first invocation after it finds one."""
-        if self.pool.size and version.snapshot_id:
+        if self.pool.keeps_any(agent) and version.snapshot_id:
             with suppress(VendorUnavailable):
                 made = await self.pool.add(agent, version.version_id, version.snapshot_id)
                 return made.sandbox_id

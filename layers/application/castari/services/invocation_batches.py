@@ -120,7 +120,8 @@ class InvocationBatches:
     def _sent(self, made: list[Invocation]) -> BatchMade:
         """Set the invocations out."""
         messages = [StartInvocation(invocation_id=each.invocation_id) for each in made]
-        unsent = _at_once(self.queue.send_many, _parts(messages, self.queue.most_at_once))
+        send = partial(self.queue.send_many, group=made[0].user_id)
+        unsent = _at_once(send, _parts(messages, self.queue.most_at_once))
         return BatchMade(made, sum(unsent))
 
 

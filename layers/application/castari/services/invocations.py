@@ -67,7 +67,7 @@ class Invocations:
             if earlier := self.requests.earlier(request):
                 return earlier
             raise
-        self.queue.send(StartInvocation(invocation_id=invocation.invocation_id))
+        self.queue.send(StartInvocation(invocation_id=invocation.invocation_id), group=invocation.user_id)
         return invocation
 
     def draft(

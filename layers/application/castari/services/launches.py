@@ -14,6 +14,7 @@ from castari.adapters.tables.warm import WarmTable
 from castari.clock import Clock, utc_now
 from castari.errors import (
     CastariError,
+    NoCapacity,
     NotFound,
     SandboxLost,
     SandboxMissing,
@@ -29,6 +30,7 @@ from castari.models import ActiveVersion, Agent, Invocation, SandboxAccess, Warm
 from castari.services import invocation_states
 from castari.services.environments import COMMAND_GRACE_SECONDS, RUN_COMMAND, Environments
 from castari.services.invocations import require_active
+from castari.services.line import Line
 
 SANDBOX_GRACE_SECONDS = 2
 """A sandbox ends by itself this long after its agent's limit, whatever becomes of us."""
@@ -70,6 +72,7 @@ class Launches:
     sealer: Sealer
     environments: Environments
     maintenance: Queue
+    line: Line
     clock: Clock = utc_now
 
     async def launch(
@@ -80,21 +83,31 @@ class Launches:
         stored: bool,
         attended: bool = False,
         seconds: float | None = None,
+        counted: bool = False,
     ) -> Launched:
         """Begin the next attempt of a queued invocation; `stored` tells whether its row exists.
 
         `attended`: somebody stays with the attempt, and means to finish it by what the runner prints.
+        `counted`: a sandbox is counted for it already; whether or not one is made, that is over then.
 
-        Raises `Conflict` if the agent is not active, `StaleWrite` if somebody else claimed it, and
-        `LaunchFailed` once it is claimed: with `VendorUnavailable` nothing was started, which is a
-        `VendorRateLimited` after `seconds`; with `SandboxLost` that cannot be known, and with
-        `StartUnconfirmed` it cannot be known after `seconds`.
+        Raises `Conflict` if the agent is not active, `StaleWrite` if somebody else claimed it,
+        `NoCapacity` if it should wait in line, and `LaunchFailed` once it is claimed: with
+        `VendorUnavailable` nothing was started, which is a `VendorRateLimited` after `seconds`; with
+        `SandboxLost` that cannot be known, and with `StartUnconfirmed` it cannot be known after `seconds`.
         """
-        version = require_active(agent)
         ends_at = None if seconds is None else asyncio.get_running_loop().time() + seconds
-        attempt = _Attempt(
-            self, agent, version, invocation, stored=stored, attended=attended, ends_at=ends_at
-        )
+        place = _Counted(self.line, taken=counted)
+        try:
+            version = require_active(agent)
+            attempt = _Attempt(
+                self, agent, version, invocation, place, stored=stored, attended=attended, ends_at=ends_at
+            )
+            return await self._on_any(attempt, version)
+        finally:
+            place.release()
+
+    async def _on_any(self, attempt: "_Attempt", version: ActiveVersion) -> Launched:
+        """Start on a warm sandbox, or else on a new one."""
         for warm in self.warm.list(version.version_id, limit=_CANDIDATES):
             if warm.expires_at > self.clock() and (launched := await attempt.on_warm(warm)):
                 return launched
@@ -116,6 +129,29 @@ class Launches:
             await asyncio.to_thread(self.maintenance.send, message)
 
 
+class _Counted:
+    """A sandbox that is counted ahead of its making, until it is made or not needed."""
+
+    def __init__(self, line: Line, *, taken: bool) -> None:
+        self._line, self._taken = line, taken
+
+    def take(self) -> None:
+        """Count it, unless that was done before. Raises `NoCapacity`."""
+        if not self._taken:
+            self._line.admit()
+            self._taken = True
+
+    def use(self) -> None:
+        """It exists now: whoever ends it gives it back."""
+        self._taken = False
+
+    def release(self) -> None:
+        """Give back what was not used."""
+        if self._taken:
+            self._taken = False
+            self._line.capacity.give_back()
+
+
 class _Attempt:
     """One attempt on its way: claimed at most once, then moved from sandbox to sandbox until one starts."""
 
@@ -125,13 +161,14 @@ class _Attempt:
         agent: Agent,
         version: ActiveVersion,
         invocation: Invocation,
+        place: _Counted,
         *,
         stored: bool,
         ends_at: float | None,
         attended: bool,
     ) -> None:
         self._ends_at = ends_at
-        self._launches, self._agent, self._version = launches, agent, version
+        self._launches, self._agent, self._version, self._place = launches, agent, version, place
         self._invocation, self._stored = invocation, stored
         self._number = invocation.attempt + 1
         self._environment = launches.environments.of_attempt(
@@ -155,15 +192,24 @@ class _Attempt:
             return None
 
     async def on_fresh(self) -> Launched:
-        """Make a sandbox and start."""
+        """Make a sandbox and start. Raises `NoCapacity` while it is not claimed."""
+        try:
+            self._place.take()
+        except NoCapacity as error:
+            if self._invocation.status == "queued":
+                raise
+            raise LaunchFailed(self._invocation, error) from error
         if self._invocation.status == "queued":
             self._claim(None)
         try:
             async with asyncio.timeout_at(self._ends_at):
                 access = await self._create()
+            self._place.use()
             await self._move_to(access)
             return await self._start(access, was_warm=False)
         except TimeoutError as error:
+            # It may be made all the same; then sweep ends it, and whoever ends it gives it back.
+            self._place.use()
             late = VendorRateLimited("no sandbox could be made in time")
             raise LaunchFailed(self._invocation, late) from error
         except VendorUnavailable as error:
@@ -253,6 +299,8 @@ class _Attempt:
                     timeout_seconds=self._invocation.timeout_seconds + COMMAND_GRACE_SECONDS,
                 )
         except TimeoutError as error:
+            # It may be made all the same; then sweep ends it, and whoever ends it gives it back.
+            self._place.use()
             late = StartUnconfirmed("the start was not confirmed in time")
             raise LaunchFailed(self._invocation, late) from error
         except SandboxLost as error:

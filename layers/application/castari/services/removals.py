@@ -11,6 +11,7 @@ from castari.messages import (
     CheckDeploy,
     DeleteAgent,
     DestroySandbox,
+    GiveWay,
     Maintenance,
     Refill,
     StopAgent,
@@ -39,8 +40,8 @@ class Removals:
             case DestroySandbox():
                 killed = await self.sandboxes.kill(message.sandbox_id)
                 return "killed" if killed else "gone already"
-            case Refill():
-                return f"{await self.pool.refill(message.user_id, message.slug)} made"
+            case Refill() | GiveWay():
+                return await self._change_pool(message)
             case StopAgent():
                 return f"{await self._stop(message)} sandboxes ended"
             case DeleteAgent():
@@ -51,6 +52,11 @@ class Removals:
                 return await self.retention.tidy(message)
             case _:
                 assert_never(message)
+
+    async def _change_pool(self, message: Refill | GiveWay) -> str:
+        if isinstance(message, Refill):
+            return f"{await self.pool.refill(message.user_id, message.slug)} made"
+        return f"{await self.pool.give_way()} gave way"
 
     async def _stop(self, message: StopAgent) -> int:
         """End an agent's sandboxes, unless it was deployed again meanwhile."""

@@ -68,7 +68,7 @@ class Requests:
             )
         invocation = self.invocations.get(made.made)
         if invocation.status == "queued":
-            self.queue.send(StartInvocation(invocation_id=invocation.invocation_id))
+            self.queue.send(StartInvocation(invocation_id=invocation.invocation_id), group=invocation.user_id)
         return invocation
 
     async def result(self, invocation: Invocation, seconds: float) -> Invocation:

@@ -58,7 +58,7 @@ class Requeues:
     def remind(self, queued: Invocation) -> Invocation:
         """Set a queued invocation out again. Raises `StaleWrite`."""
         changed = self.invocations.change(queued, {"deadline_at": self.reminder_at(0)})
-        self.queue.send(StartInvocation(invocation_id=queued.invocation_id))
+        self.queue.send(StartInvocation(invocation_id=queued.invocation_id), group=queued.user_id)
         return changed
 
     def waited_too_long(self, invocation: Invocation) -> bool:
@@ -82,5 +82,5 @@ class Requeues:
         waiting = self.invocations.change(invocation, changes)
         with suppress(VendorUnavailable):
             message = StartInvocation(invocation_id=waiting.invocation_id)
-            self.queue.send(message, delay_seconds=pause)
+            self.queue.send(message, delay_seconds=pause, group=waiting.user_id)
         return waiting

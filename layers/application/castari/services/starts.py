@@ -2,14 +2,17 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import assert_never
 
 from castari.adapters.tables.agents import AgentsTable
 from castari.adapters.tables.invocations import InvocationsTable
-from castari.errors import Conflict, NotFound, StaleWrite, VendorUnavailable
+from castari.errors import Conflict, NoCapacity, NotFound, StaleWrite, VendorUnavailable
+from castari.messages import ServeLine, StartInvocation, Work
 from castari.models import Failure, Invocation
 from castari.services import outcomes
 from castari.services.finishes import Finishes
 from castari.services.launches import Launches, LaunchFailed
+from castari.services.line import Line
 from castari.services.outcomes import Outcome
 from castari.services.requeues import Requeues
 
@@ -23,24 +26,50 @@ class Starts:
     launches: Launches
     finishes: Finishes
     requeues: Requeues
+    line: Line
 
-    async def start(self, invocation_id: str) -> str:
-        """Launch a queued invocation; tell what became of it. A second delivery changes nothing."""
+    async def carry_out(self, work: Work) -> str:
+        """Do what a message asks for; tell what became of it."""
+        match work:
+            case StartInvocation():
+                return await self.start(work.invocation_id, counted=work.counted)
+            case ServeLine():
+                return f"{await self.line.serve()} called up"
+            case _:
+                assert_never(work)
+
+    async def start(self, invocation_id: str, *, counted: bool = False) -> str:
+        """Launch a queued invocation; tell what became of it. A second delivery changes nothing.
+
+        `counted` tells whether a sandbox is counted for it already: it was called up from the line.
+        """
         try:
             invocation = self.invocations.get(invocation_id)
         except NotFound:
-            return "gone"
+            return self._not_needed("gone", counted)
         if invocation.status != "queued":
-            return "claimed already"
+            return self._not_needed("claimed already", counted)
         try:
-            return await self._launch(invocation)
+            return await self._launch(invocation, counted)
         except StaleWrite:
             return "claimed already"
 
-    async def _launch(self, invocation: Invocation) -> str:
+    def _not_needed(self, result: str, counted: bool) -> str:
+        if counted:
+            self.line.capacity.give_back()
+        return result
+
+    async def _launch(self, invocation: Invocation, counted: bool) -> str:
         try:
             agent = self.agents.get(invocation.user_id, invocation.slug)
-            launched = await self.launches.launch(agent, invocation, stored=True)
+        except NotFound as error:
+            self._not_needed("", counted)
+            self.finishes.without_report(invocation, _agent_gone(str(error)))
+            return "the agent is not active"
+        try:
+            launched = await self.launches.launch(agent, invocation, stored=True, counted=counted)
+        except NoCapacity as error:
+            return await self._wait_in_line(invocation, error)
         except (NotFound, Conflict) as error:
             if isinstance(error, StaleWrite):
                 raise
@@ -51,6 +80,12 @@ class Starts:
         await asyncio.gather(self.launches.bound(launched), self.launches.refill(launched))
         await launched.command.let_go()
         return "started on a warm sandbox" if launched.was_warm else "started on a new sandbox"
+
+    async def _wait_in_line(self, invocation: Invocation, why: NoCapacity) -> str:
+        self.line.join(invocation)
+        # It may have become possible while it joined, and then nobody else would notice.
+        await self.line.serve()
+        return f"waits in line: {why}"
 
     def _settle(self, failed: LaunchFailed) -> str:
         """Queue it again where nothing was started, and end it where that cannot be known."""

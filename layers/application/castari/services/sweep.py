@@ -16,6 +16,7 @@ from castari.errors import NotFound, StaleWrite, VendorUnavailable
 from castari.models import Invocation, SandboxSummary
 from castari.services import invocation_states, outcomes
 from castari.services.finishes import Finishes
+from castari.services.line import Line
 from castari.services.requeues import Requeues
 from castari.services.warm import WarmPool
 from castari.settings import Limits
@@ -36,6 +37,7 @@ class Sweep:
     finishes: Finishes
     requeues: Requeues
     pool: WarmPool
+    line: Line
     limits: Limits
     clock: Clock = utc_now
     strays: dict[str, datetime] = field(default_factory=dict)
@@ -44,10 +46,12 @@ class Sweep:
     async def sweep(self) -> Counter[str]:
         """Do one round; return how often each thing was done."""
         done: Counter[str] = Counter()
-        done["warm_expired"] = await self.pool.expire()
+        done["warm_renewed"], done["warm_expired"] = await self.pool.renew()
         for invocation in islice(self._overdue(), _MOST_AT_ONCE):
             done[f"invocations_{await self._ended(invocation)}"] += 1
+        counted = self.line.capacity.now()
         listed = [sandbox async for sandbox in self.sandboxes.list()]
+        done["capacity_corrected"] = abs(self.line.capacity.reconcile(counted, len(listed)))
         # What is in use is read after what exists: a sandbox claimed meanwhile is then seen as in use.
         in_use = {invocation.sandbox_id for invocation in self.invocations.open()}
         idle = [sandbox for sandbox in listed if sandbox.sandbox_id not in in_use]
@@ -55,6 +59,7 @@ class Sweep:
         for sandbox in islice(filter(self._is_orphan, idle), _MOST_AT_ONCE):
             done["orphans_killed"] += await self._kill(sandbox)
         done["warm_dead"] = self._forget_dead({sandbox.sandbox_id for sandbox in listed})
+        done["line_reminded"] = self.line.remind()
         return +done
 
     def _overdue(self) -> Iterator[Invocation]:
@@ -129,7 +134,7 @@ class Sweep:
         if self.warm.exists(sandbox.metadata.get("version_id", ""), sandbox.sandbox_id):
             self.strays.pop(sandbox.sandbox_id, None)
             return False
-        if now - sandbox.started_at > timedelta(seconds=self.limits.warm_idle_seconds) + _GRACE:
+        if now - sandbox.started_at > timedelta(seconds=self.limits.sandbox_longest_seconds) + _GRACE:
             return True
         return now - self.strays.setdefault(sandbox.sandbox_id, now) > _GRACE
 

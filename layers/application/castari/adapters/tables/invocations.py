@@ -111,6 +111,20 @@ class InvocationsTable:
         rows = self._query("by_agent", "agent_id = :v", {":v": agent_id}, newest_first=True)
         return list(islice(rows, offset, offset + limit))
 
+    def arrivals(self, agent_id: str, since: datetime, *, limit: int) -> list[datetime]:
+        """Return when an agent's latest invocations came, the newest first. The index lags a moment."""
+        with aws_errors("DynamoDB"):
+            found = self.client.query(
+                TableName=self.name,
+                IndexName="by_agent",
+                KeyConditionExpression="agent_id = :agent AND created_at > :since",
+                ExpressionAttributeValues={":agent": {"S": agent_id}, ":since": {"S": encode_time(since)}},
+                ProjectionExpression="created_at",
+                ScanIndexForward=False,
+                Limit=limit,
+            )
+        return [datetime.fromisoformat(item["created_at"]["S"]) for item in found["Items"]]
+
     def overdue(self, now: datetime) -> Iterator[Invocation]:
         """Yield open rows past their deadline, the longest overdue first. The index lags a moment behind."""
         return self._query(
