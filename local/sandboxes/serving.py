@@ -11,6 +11,10 @@ from local.sandboxes.engine import Engine
 from local.sandboxes.engines import make_engine
 from local.sandboxes.server import log
 from local.sandboxes.server.app import make_app, start
+from local.sandboxes.server.builds.archives import Archives
+from local.sandboxes.server.builds.builder import Builder
+from local.sandboxes.server.builds.catalogue import TemplateCatalogue
+from local.sandboxes.server.builds.routes import TemplateRoutes
 from local.sandboxes.server.layers import Layers
 from local.sandboxes.server.lifecycle import Lifecycle
 from local.sandboxes.server.settings import Settings
@@ -41,18 +45,30 @@ async def _serve(options: argparse.Namespace) -> None:
 
 async def _serve_engine(engine: Engine, settings: Settings, options: argparse.Namespace) -> None:
     catalogue = SnapshotCatalogue(settings.state_dir / "snapshots.json")
-    layers = Layers(engine, catalogue, base_template(load_definition()))
+    built = TemplateCatalogue(settings.state_dir / "templates.json")
+    layers = Layers(engine, catalogue, built, base_template(load_definition()))
     lifecycle = Lifecycle(engine, layers, settings)
+    templates = _template_routes(layers, lifecycle, settings) if options.engine != "bare" else None
     # A crash may have come between a layer and its entry in the catalogue.
     await layers.collect(())
-    runner, url = await start(make_app(lifecycle, layers, settings.api_key), options.host, options.port)
+    app = make_app(lifecycle, layers, settings.api_key, templates)
+    runner, url = await start(app, options.host, options.port)
     try:
         print(json.dumps({"url": url, "pid": os.getpid()}), flush=True)  # noqa: T201 - whoever started us reads it
         log.event("ready", url=url, engine=options.engine)
         await _until_told_to_stop()
     finally:
+        if templates:
+            await templates.close()
         await lifecycle.close()
         await runner.cleanup()
+
+
+def _template_routes(layers: Layers, lifecycle: Lifecycle, settings: Settings) -> TemplateRoutes:
+    # Not over the bare engine: there, the steps would be taken on the host.
+    archives = Archives(settings.state_dir / "uploads", settings.api_key)
+    builder = Builder(lifecycle, layers, archives, load_definition())
+    return TemplateRoutes(layers, lifecycle, archives, builder)
 
 
 async def _until_told_to_stop() -> None:

@@ -19,6 +19,7 @@ from local.sandboxes.namespaces.engine import NamespaceEngine
 from local.sandboxes.namespaces.settings import EngineSettings
 from local.sandboxes.server import log
 from local.sandboxes.server.app import make_app, start
+from local.sandboxes.server.builds.catalogue import TemplateCatalogue
 from local.sandboxes.server.layers import Layers
 from local.sandboxes.server.lifecycle import Lifecycle
 from local.sandboxes.server.settings import Settings
@@ -41,7 +42,8 @@ async def serve(state: Path, instance: str, nameserver: str) -> None:
     await engine.start()
     try:
         template = Template(definition.name, (DEFAULT_ALIAS,), limits=LIMITS)
-        layers = Layers(engine, SnapshotCatalogue(state / "snapshots.json"), template)
+        snapshots = SnapshotCatalogue(state / "snapshots.json")
+        layers = Layers(engine, snapshots, TemplateCatalogue(state / "templates.json"), template)
         lifecycle = Lifecycle(engine, layers, Settings(API_KEY, state))
         runner, url = await start(make_app(lifecycle, layers, API_KEY), "127.0.0.1", 0)
         print(json.dumps({"url": url, "pid": os.getpid()}), flush=True)

@@ -13,16 +13,17 @@ from typing import Any
 
 import httpx
 import pytest
-from e2b import AsyncSandbox, Sandbox
+from e2b import AsyncSandbox, AsyncTemplate, Sandbox, Template
 
 from tests.conformance.cases import FLAVOURS, Cases
-from tests.conformance.javascript_sdk import sandbox_class
+from tests.conformance.javascript_sdk import Description, js_class
 from tests.conformance.node import Node, running_node
 from tests.conformance.server import HostedE2B, RunningServer, running_server
 
 ENGINE = os.environ.get("CASTARI_TEST_ENGINE") or ("namespaces" if os.geteuid() == 0 else "bare")
 ON_E2B = os.environ.get("CASTARI_TEST_E2B") == "1"
 
+_CLASSES = {"sync": (Sandbox, Template), "async": (AsyncSandbox, AsyncTemplate)}
 _cases = Cases()
 
 
@@ -63,6 +64,14 @@ def node() -> Iterator[Node]:
         yield node
 
 
+Step = tuple[str, tuple[Any, ...], dict[str, Any]]
+
+
+def step(method: str, *arguments: Any, **options: Any) -> Step:
+    """A call on a template's builder."""
+    return method, arguments, options
+
+
 @dataclass(frozen=True)
 class Sdk:
     """One flavour of the SDK, called in one way: `await sdk(function, argument, …)`."""
@@ -70,6 +79,7 @@ class Sdk:
     sandbox_class: Any
     server: RunningServer | HostedE2B
     flavour: str = "sync"
+    template_class: Any = Template
 
     @property
     def calls_back(self) -> bool:
@@ -86,6 +96,21 @@ class Sdk:
     async def create(self, template: str = "base", **options: Any) -> Any:
         """Make a sandbox; the caller kills it."""
         return await self(self.sandbox_class.create, template, **{**self.server.options, **options})
+
+    async def build(self, name: str, *steps: Step, context: str = "", **options: Any) -> Any:
+        """Build a template from what `step` describes."""
+        given = {**self.server.options, **options}
+        given.pop("sandbox_url", None)
+        described = Description(context, tuple(steps))
+        template = described if self.flavour == "js" else self._describe(described)
+        return await self(self.template_class.build, template, name, **given)
+
+    def _describe(self, described: Description) -> Any:
+        context = {"file_context_path": described.context} if described.context else {}
+        template = self.template_class(**context)
+        for method, arguments, options in described.steps:
+            template = getattr(template, method)(*arguments, **options)
+        return template
 
     async def stream_input(self, target: Any, pid: int, chunks: list[str]) -> None:
         """Feed one of a sandbox's `commands`, or its `pty`, by one client stream."""
@@ -116,8 +141,10 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 def sdk(request: pytest.FixtureRequest, sandbox_server: RunningServer) -> Sdk:
     """Each flavour in turn."""
     if request.param == "js":
-        return Sdk(sandbox_class(request.getfixturevalue("node")), sandbox_server, "js")
-    return Sdk({"sync": Sandbox, "async": AsyncSandbox}[request.param], sandbox_server, request.param)
+        node = request.getfixturevalue("node")
+        return Sdk(js_class(node, "Sandbox"), sandbox_server, "js", js_class(node, "Template"))
+    sandbox_class, template_class = _CLASSES[request.param]
+    return Sdk(sandbox_class, sandbox_server, request.param, template_class)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ Names, units and shapes are translated; what a call does, answers and raises is 
 """
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pytest
@@ -16,6 +16,22 @@ MISSING = {"stream_input", "idempotency_key", "retain_output"}
 """Calls and options that only the Python SDK has."""
 
 _RENAMED: dict[tuple[str, ...], tuple[str, ...]] = {("pty", "sendStdin"): ("pty", "sendInput")}
+
+
+@dataclass(frozen=True)
+class Description:
+    """A template to build: a folder with its files, and what is called in turn on the SDK's builder."""
+
+    context: str
+    steps: tuple[tuple[str, tuple[Any, ...], dict[str, Any]], ...]
+
+    def to_json(self) -> Message:
+        """As the driver reads it."""
+        calls = [
+            [to_camel(name), *map(to_json, arguments), *([to_json(options)] if options else [])]
+            for name, arguments, options in self.steps
+        ]
+        return {"$template": {"context": self.context, "steps": calls}}
 
 
 class Remote:
@@ -45,6 +61,8 @@ class Remote:
         return self._decode(answer["value"])
 
     def _encode(self, value: Any) -> Any:
+        if isinstance(value, Description):
+            return value.to_json()
         if isinstance(value, dict):
             return to_json(
                 {name: self._encode(each) if callable(each) else each for name, each in value.items()}
@@ -59,9 +77,9 @@ class Remote:
         )
 
 
-def sandbox_class(node: Node) -> Remote:
-    """The SDK's `Sandbox`."""
-    return Remote(node, "Sandbox", {})
+def js_class(node: Node, name: str) -> Remote:
+    """A class that the SDK exports."""
+    return Remote(node, name, {})
 
 
 def _arrange(path: tuple[str, ...], arguments: tuple[Any, ...], options: dict[str, Any]) -> list[Any]:

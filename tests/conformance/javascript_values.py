@@ -17,6 +17,7 @@ from tests.conformance.node import Message
 _AS_GIVEN = {"metadata", "envs", "rules", "volume_mounts"}
 """Their keys are a user's own."""
 
+_RENAMED = {"memory_mb": "memoryMB"}
 _TIMES = {"timeout": "timeoutMs", "request_timeout": "requestTimeoutMs"}
 _ENUMS: dict[str, list[type[Enum]]] = {
     "state": [e2b.SandboxState],
@@ -58,7 +59,7 @@ def _object(value: dict[str, Any]) -> Message:
             encoded[_TIMES[name]] = each * 1000
         else:
             as_given = name in _AS_GIVEN and isinstance(each, dict)
-            encoded[to_camel(name)] = dict(each) if as_given else to_json(each)
+            encoded[_RENAMED.get(name, to_camel(name))] = dict(each) if as_given else to_json(each)
     return encoded
 
 

@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from local.sandboxes.engine import BASE_LAYER, NetworkPolicy
 from local.sandboxes.server.app import make_app
+from local.sandboxes.server.builds.catalogue import TemplateCatalogue
 from local.sandboxes.server.errors import ApiError, SandboxMissingError
 from local.sandboxes.server.layers import Layers
 from local.sandboxes.server.lifecycle import Lifecycle
@@ -29,7 +30,9 @@ def engine() -> FakeEngine:
 
 @pytest.fixture
 def layers(engine: FakeEngine, tmp_path: Path) -> Layers:
-    return Layers(engine, SnapshotCatalogue(tmp_path / "snapshots.json"), Template("castari-base", ("base",)))
+    templates = TemplateCatalogue(tmp_path / "templates.json")
+    snapshots = SnapshotCatalogue(tmp_path / "snapshots.json")
+    return Layers(engine, snapshots, templates, Template("castari-base", ("base",)))
 
 
 @pytest.fixture

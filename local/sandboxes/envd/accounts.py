@@ -6,7 +6,7 @@ import ctypes
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from local.sandboxes.engine import Privileges
@@ -20,20 +20,26 @@ _UNCHANGED = ctypes.c_uint(-1)
 
 @dataclass(frozen=True)
 class Account:
-    """An entry of the sandbox's user database."""
+    """An entry of the sandbox's user database. Relative paths begin at `workdir`, or else at its home."""
 
     name: str
     uid: int
     gid: int
     home: str
+    workdir: str = ""
 
 
 @dataclass(frozen=True)
 class Accounts:
-    """The accounts that callers may use. `fixed` ones win over the sandbox's own files."""
+    """The accounts that callers may use. `fixed` ones win over the sandbox's own files.
+
+    Who names no account gets `default`; all of them start in `workdir`, if there is one.
+    """
 
     privileges: Privileges = "none"
     fixed: Mapping[str, Account] = field(default_factory=dict)
+    default: str = DEFAULT_USER
+    workdir: str = ""
 
     def find(self, name: str) -> Account:
         """Look an account up. Raises `ConnectError` if there is none, or it may not be used."""
@@ -44,12 +50,12 @@ class Accounts:
             raise ConnectError(
                 "unauthenticated", f"this sandbox's template does not allow '{name}': use 'user'"
             )
-        return account
+        return replace(account, workdir=self.workdir) if self.workdir else account
 
     def of_basic_auth(self, header: str | None) -> Account:
         """The account that an `Authorization: Basic` header names; the default one without it."""
         if not header:
-            return self.find(DEFAULT_USER)
+            return self.find(self.default)
         scheme, _, value = header.partition(" ")
         try:
             name, _, _ = base64.b64decode(value, validate=True).decode().partition(":")

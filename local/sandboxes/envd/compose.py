@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from local.sandboxes.envd.accounts import DEFAULT_USER, Account, acting_as
+from local.sandboxes.envd.accounts import Account, acting_as
 from local.sandboxes.envd.connect import Message, field, read_unary
 from local.sandboxes.envd.downloads import open_regular
 from local.sandboxes.envd.errors import ConnectError
@@ -25,7 +25,7 @@ async def compose(guest: Guest, request: web.BaseRequest) -> web.Response:
     Either all is done or nothing: what was at the destination stays until the new file is whole.
     """
     message = await read_unary(request)
-    account = guest.accounts.find(field(message, "username", str, "") or DEFAULT_USER)
+    account = guest.accounts.find(field(message, "username", str, "") or guest.accounts.default)
     destination = _path(message.get("destination"), "destination", account)
     sources = _sources(message, account)
     if destination in sources:

@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
@@ -162,6 +163,12 @@ async def _envs(guest: Guest, _: web.BaseRequest) -> web.Response:
 
 async def _init(guest: Guest, request: web.BaseRequest) -> web.Response:
     # Reached by the sandbox server only: it forwards no client to this route.
-    envs = field(await read_unary(request), "envVars", dict, {})
+    message = await read_unary(request)
+    envs = field(message, "envVars", dict, {})
     guest.envs = {str(name): str(value) for name, value in envs.items()}
+    guest.accounts = replace(
+        guest.accounts,
+        default=field(message, "defaultUser", str, "") or DEFAULT_USER,
+        workdir=field(message, "defaultWorkdir", str, ""),
+    )
     return web.Response(status=204)

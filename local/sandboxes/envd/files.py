@@ -4,7 +4,6 @@ import errno
 
 from aiohttp import web
 
-from local.sandboxes.envd.accounts import DEFAULT_USER
 from local.sandboxes.envd.compose import compose
 from local.sandboxes.envd.downloads import download
 from local.sandboxes.envd.errors import HTTP_STATUS, ConnectError, from_os_error
@@ -20,7 +19,7 @@ async def handle_files(guest: Guest, request: web.BaseRequest) -> web.StreamResp
     try:
         if request.path != "/files":
             return await compose(guest, request)
-        account = guest.accounts.find(request.query.get("username") or DEFAULT_USER)
+        account = guest.accounts.find(request.query.get("username") or guest.accounts.default)
         transfer = upload if request.method == "POST" else download
         return await transfer(request, request.query.get("path", ""), account)
     except ConnectError as error:

@@ -1,4 +1,4 @@
-"""Paths as clients write them: absolute, or relative to the account's home."""
+"""Paths as clients write them: absolute, or relative to where the account starts."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ def resolve(path: str, account: Account) -> Path:
     check_text(path)
     if path == "~" or path.startswith("~/"):
         path = account.home + path[1:]
-    return Path("/" + os.path.normpath(Path(account.home, path)).lstrip("/"))
+    return Path("/" + os.path.normpath(Path(account.workdir or account.home, path)).lstrip("/"))
 
 
 def check_text(text: str) -> None:

@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from local.sandboxes.engine import EngineError
 from local.sandboxes.server import log
 from local.sandboxes.server.access import same
+from local.sandboxes.server.builds.routes import TemplateRoutes
 from local.sandboxes.server.control import SandboxRoutes
 from local.sandboxes.server.counters import Counters
 from local.sandboxes.server.errors import ApiError, not_supported
@@ -26,8 +27,10 @@ MAX_LINE_BYTES = 16 * 1024
 _OPEN_PATHS = ("/health", "/metrics")
 
 
-def make_app(lifecycle: Lifecycle, layers: Layers, api_key: str) -> web.Application:
-    """Put the application together."""
+def make_app(
+    lifecycle: Lifecycle, layers: Layers, api_key: str, templates: TemplateRoutes | None = None
+) -> web.Application:
+    """Put the application together; without `templates` none can be built."""
 
     async def health(_: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "sandboxes": len(lifecycle.registry)})
@@ -41,7 +44,8 @@ def make_app(lifecycle: Lifecycle, layers: Layers, api_key: str) -> web.Applicat
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if is_for_envd(request):
             return await forward(lifecycle.registry, lifecycle.wake, request)
-        if request.path not in _OPEN_PATHS and not same(request.headers.get("X-API-KEY"), api_key):
+        is_open = request.path in _OPEN_PATHS or (templates is not None and templates.is_open(request))
+        if not is_open and not same(request.headers.get("X-API-KEY"), api_key):
             raise ApiError(
                 401, "the X-API-KEY header is missing or wrong: set E2B_API_KEY to this server's key"
             )
@@ -55,6 +59,8 @@ def make_app(lifecycle: Lifecycle, layers: Layers, api_key: str) -> web.Applicat
     app.add_routes([web.get("/health", health), web.get("/metrics", metrics)])
     app.add_routes(observation.routes())
     app.add_routes(SandboxRoutes(lifecycle).routes())
+    if templates is not None:
+        app.add_routes(templates.routes())
     app.add_routes(SnapshotRoutes(layers, lifecycle).routes())
     return app
 

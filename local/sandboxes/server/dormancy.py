@@ -66,7 +66,8 @@ async def put_to_sleep(sandbox: Sandbox, layers: Layers) -> None:
 
 async def wake_up(sandbox: Sandbox, engine: Engine) -> None:
     """Start it from its disk, with its environment and network. After an `ApiError` it sleeps on."""
-    guest, sandbox.upstream = await start_guest(engine, sandbox.guest.spec, sandbox.request.env_vars)
+    runtime = sandbox.template.runtime
+    guest, sandbox.upstream = await start_guest(engine, sandbox.guest.spec, runtime, sandbox.request.env_vars)
     sandbox.guest = guest
     sandbox.history.follow(guest)
     follow(guest, sandbox.journal)

@@ -52,6 +52,17 @@ class Lifecycle:
             self._run(self._layers.collect(self.registry))
         return made
 
+    async def make(self, template: Template, seconds: int) -> Sandbox:
+        """Make a sandbox of the server's own, from a template that clients need not know."""
+        request = NewSandbox(templateID=template.template_id, timeout=seconds)
+        return await self._create(request, template, seconds)
+
+    @asynccontextmanager
+    async def kept(self, sandbox: Sandbox) -> AsyncIterator[tuple[str, ...]]:
+        """The layers that a sandbox's filesystem is now; noted in the block, they stay. Raises `ApiError`."""
+        async with self._changing(sandbox), self._layers.kept(sandbox) as layers:
+            yield layers
+
     async def _create(self, request: NewSandbox, template: Template, wish: int | None) -> Sandbox:
         seconds = self._seconds(wish)
         self._check_room()

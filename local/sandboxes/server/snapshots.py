@@ -1,13 +1,14 @@
 """The catalogue of snapshots: which layers each one stands on. It survives the server."""
 
 import json
-import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from local.sandboxes.engine import Limits, Privileges
+from local.sandboxes.server.runtime import Runtime
+from local.sandboxes.server.stored import write_whole
 from local.sandboxes.server.templates import DEFAULT_TAG, Template, without_default_tag
 
 
@@ -22,6 +23,7 @@ class Snapshot:
     limits: Limits
     privileges: Privileges
     name: str | None = None
+    runtime: Runtime = field(default_factory=Runtime)
 
     @property
     def names(self) -> list[str]:
@@ -35,7 +37,7 @@ class Snapshot:
     def to_template(self) -> Template:
         """What a sandbox made from it starts from."""
         aliases = tuple(without_default_tag(name) for name in self.names)
-        return Template(self.snapshot_id, aliases, self.layers, self.limits, self.privileges)
+        return Template(self.snapshot_id, aliases, self.layers, self.limits, self.privileges, self.runtime)
 
 
 class SnapshotCatalogue:
@@ -68,12 +70,7 @@ class SnapshotCatalogue:
         self._save()
 
     def _save(self) -> None:
-        temporary = self._path.with_suffix(".new")
-        with temporary.open("w") as file:
-            json.dump([asdict(each) for each in self], file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path)
+        write_whole(self._path, json.dumps([asdict(each) for each in self], indent=1).encode())
 
 
 def now() -> str:
@@ -84,4 +81,9 @@ def now() -> str:
 def _load(path: Path) -> Iterator[Snapshot]:
     if path.exists():
         for each in json.loads(path.read_text()):
-            yield Snapshot(**each | {"layers": tuple(each["layers"]), "limits": Limits(**each["limits"])})
+            parsed = {
+                "layers": tuple(each["layers"]),
+                "limits": Limits(**each["limits"]),
+                "runtime": Runtime(**each.get("runtime", {})),
+            }
+            yield Snapshot(**each | parsed)

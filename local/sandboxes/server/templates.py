@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from local.sandboxes.definition import Definition
 from local.sandboxes.engine import BASE_LAYER, Limits, Privileges
+from local.sandboxes.server.runtime import Runtime
 
 DEFAULT_ALIAS = "base"
 """What the SDKs ask for when they are not told a template."""
@@ -20,6 +21,7 @@ class Template:
     layers: tuple[str, ...] = (BASE_LAYER,)
     limits: Limits = field(default_factory=Limits)
     privileges: Privileges = "none"
+    runtime: Runtime = field(default_factory=Runtime)
 
     @property
     def names(self) -> tuple[str, ...]:

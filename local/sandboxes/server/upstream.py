@@ -39,9 +39,10 @@ class Upstream:
         url = URL(_ORIGIN + path, encoded=True)
         return self._session.request(method, url, headers=headers, data=data, allow_redirects=False)
 
-    async def set_environment(self, envs: dict[str, str]) -> None:
-        """Tell the daemon what every command's environment contains."""
-        async with self.request("POST", "/init", data=json.dumps({"envVars": envs}).encode()) as response:
+    async def initialise(self, envs: dict[str, str], *, user: str = "", workdir: str = "") -> None:
+        """Tell the daemon what every command's environment contains, who runs it and where."""
+        wish = {"envVars": envs, "defaultUser": user, "defaultWorkdir": workdir}
+        async with self.request("POST", "/init", data=json.dumps(wish).encode()) as response:
             response.raise_for_status()
 
     async def answers(self) -> bool:

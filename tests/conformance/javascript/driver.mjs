@@ -2,7 +2,8 @@
 //
 // in:  {id, target: "Sandbox" | {$handle}, path: ["files", "read"], arguments: [...]}
 // out: {id, value | error, properties} and {callback, value}
-// Values that JSON lacks travel as {$bytes}, {$date}, {$stream}, {$handle, kind, properties}, {$error}, {$callback}.
+// Values that JSON lacks travel as {$bytes}, {$date}, {$stream}, {$handle, kind, properties}, {$error}, {$callback},
+// and what a template is made of as {$template: {context, steps: [[method, ...arguments], ...]}}.
 import { createInterface } from "node:readline";
 import * as e2b from "e2b";
 
@@ -66,6 +67,12 @@ function streamOf(chunks) {
   });
 }
 
+function templateOf({ context, steps }) {
+  let template = e2b.Template(context ? { fileContextPath: context } : undefined);
+  for (const [method, ...given] of steps) template = template[method](...given.map(decode));
+  return template;
+}
+
 function decode(value) {
   if (value === null) return undefined;
   if (typeof value !== "object") return value;
@@ -73,6 +80,7 @@ function decode(value) {
   if ("$bytes" in value) return new Uint8Array(Buffer.from(value.$bytes, "base64"));
   if ("$date" in value) return new Date(value.$date);
   if ("$stream" in value) return streamOf(value.$stream);
+  if ("$template" in value) return templateOf(value.$template);
   if ("$handle" in value) return handles.get(value.$handle);
   if ("$callback" in value) return (each) => write({ callback: value.$callback, value: encodeNow(each) });
   return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, decode(each)]));
