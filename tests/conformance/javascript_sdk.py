@@ -28,7 +28,7 @@ class Description:
     def to_json(self) -> Message:
         """As the driver reads it."""
         calls = [
-            [to_camel(name), *map(to_json, arguments), *([to_json(options)] if options else [])]
+            [to_camel(name), *arguments, *([to_json(options)] if options else [])]
             for name, arguments, options in self.steps
         ]
         return {"$template": {"context": self.context, "steps": calls}}

@@ -11,6 +11,7 @@ from e2b import SandboxException, Secret, Volume
 from e2b.exceptions import SecretException, ServiceBusyException, VolumeException
 
 from local.sandboxes.server.app import make_app
+from local.sandboxes.server.builds.catalogue import TemplateCatalogue
 from local.sandboxes.server.layers import Layers
 from local.sandboxes.server.lifecycle import Lifecycle
 from local.sandboxes.server.settings import Settings
@@ -33,7 +34,10 @@ def engine() -> FakeEngine:
 @pytest.fixture
 async def options(engine: FakeEngine, tmp_path: Path) -> AsyncIterator[dict[str, str]]:
     """What binds the SDK to a server over that engine."""
-    layers = Layers(engine, SnapshotCatalogue(tmp_path / "snapshots.json"), Template("t", ("base",)))
+    templates = TemplateCatalogue(tmp_path / "templates.json")
+    layers = Layers(
+        engine, SnapshotCatalogue(tmp_path / "snapshots.json"), templates, Template("t", ("base",))
+    )
     lifecycle = Lifecycle(engine, layers, Settings(KEY, tmp_path))
     async with TestServer(make_app(lifecycle, layers, KEY)) as server:
         url = str(server.make_url("")).rstrip("/")

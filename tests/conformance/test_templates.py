@@ -163,9 +163,9 @@ async def test_a_template_stands_on_another(sdk: Sdk, made: Any, name: str) -> N
 
 async def test_a_build_tells_its_steps_and_their_output(sdk: Sdk, name: str) -> None:
     said: list[Any] = []
-    await sdk.build(name, BASE, step("run_cmd", "echo spoken"), on_build_logs=said.append)
+    await sdk.build(name, BASE, step("run_cmd", f"echo {name}"), on_build_logs=said.append)
     messages = [each.message for each in said]
-    assert messages.index("[1/1] RUN echo spoken") < messages.index("spoken")
+    assert messages.index(f"[1/1] RUN echo {name}") < messages.index(name)
 
 
 async def test_a_variable_s_value_is_not_told(sdk: Sdk, name: str) -> None:
@@ -200,7 +200,7 @@ async def test_a_template_says_what_its_sandboxes_may_use(sdk: Sdk, made: Any) -
 
 
 @pytest.mark.parametrize("limit", [{"cpu_count": 3}, {"memory_mb": 1}])
-async def test_a_limit_that_can_not_be_is_refused(sdk: Sdk, name: str, limit: dict[str, int]) -> None:
+async def test_a_limit_that_can_not_be_is_refused(sdk: Sdk, name: str, limit: dict[str, Any]) -> None:
     with pytest.raises(BuildException, match="400"):
         await sdk.build(name, BASE, **limit)
 
