@@ -28,8 +28,10 @@ and above what adduser, subuid files and systemd hand out, so that on the host i
 
 _RECIPE = "1"  # Raise these when the steps below change what they make from the same definition.
 _FILES_RECIPE = "2"
+_FILES_RECIPE = "1"  # The same for the upper layer.
 _HOST_AUTHORITIES = Path("/usr/local/share/ca-certificates")
 _BUNDLE = "etc/ssl/certs/ca-certificates.crt"
+_PROFILE = "etc/profile"
 _PRIVATE_CA_ENV = {
     "SSL_CERT_FILE": f"/{_BUNDLE}",
     "REQUESTS_CA_BUNDLE": f"/{_BUNDLE}",
@@ -101,6 +103,14 @@ def _build_files(definition: Definition, os_layer: Path, authorities: bytes, tre
     if authorities:
         _make_parents(Path(_BUNDLE).parent, os_layer, tree)
         (tree / _BUNDLE).write_bytes((os_layer / _BUNDLE).read_bytes() + b"\n" + authorities)
+    if (profile := os_layer / _PROFILE).exists():
+        _make_parents(Path(_PROFILE).parent, os_layer, tree)
+        (tree / _PROFILE).write_text(_quick_profile(profile.read_text()))
+
+
+def _quick_profile(text: str) -> str:
+    """Let login shells, which every command of the SDKs is, ask themselves who they are, not a process."""
+    return text.replace("$(id -u)", "${EUID:-$(id -u)}")
 
 
 def _compile(os_layer: Path, tree: Path) -> None:

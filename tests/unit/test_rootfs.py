@@ -1,6 +1,7 @@
 """The layers of the root filesystem: what is rebuilt when, and whose its files are."""
 
 import os
+import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -26,6 +27,7 @@ class SmallSystem:
         self.builds += 1
         (tree / "etc/ssl/certs").mkdir(parents=True)
         (tree / "etc/ssl/certs/ca-certificates.crt").write_text("public authorities\n")
+        (tree / "etc/profile").write_text('if [ "$(id -u)" -eq 0 ]; then PATH=/sbin; else PATH=/bin; fi\n')
         (tree / "opt").mkdir(mode=0o750)
         (tree / "bin").mkdir()
         (tree / "bin/su").write_text("su")
@@ -53,6 +55,19 @@ def test_a_second_build_builds_nothing(definition: Definition, system: SmallSyst
     first = build(definition, tmp_path / "cache", build_os=system)
     assert build(definition, tmp_path / "cache", build_os=system) == first
     assert system.builds == 1
+
+
+def test_a_login_shell_learns_who_it_is_without_a_process(
+    definition: Definition, system: SmallSystem, tmp_path: Path
+) -> None:
+    files, _ = build(definition, tmp_path / "cache", build_os=system).directories
+    told = subprocess.run(
+        ["/bin/bash", "-c", f"id() {{ echo called >&2; }}; . {files}/etc/profile; echo $PATH"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert (told.stdout, told.stderr) == ("/sbin\n", "")
 
 
 def test_a_changed_file_makes_another_layer_on_the_same_system(

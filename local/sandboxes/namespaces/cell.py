@@ -12,7 +12,7 @@ from local.sandboxes.engine import DeathCause, EngineError
 from local.sandboxes.namespaces.cgroups import Cgroup
 from local.sandboxes.namespaces.jail import FAILED, MAX_MESSAGE, PREPARED, READY
 from local.sandboxes.namespaces.plans import Claim, Plan, dump
-from local.sandboxes.namespaces.zygote_client import Forked
+from local.sandboxes.namespaces.zygote_client import Forked, JailDiedError
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Cell:
         try:
             self.control.send(dump(claim))
         except OSError as error:
-            raise EngineError("the prepared sandbox died before it was used") from error
+            raise JailDiedError("the prepared sandbox died before it was used") from error
         await self._expect(READY)
 
     async def kill(self) -> None:
@@ -64,8 +64,10 @@ class Cell:
             answer = await asyncio.get_running_loop().sock_recv(self.control, MAX_MESSAGE)
         except OSError:
             answer = b""
+        if not answer:
+            raise JailDiedError("the sandbox could not be set up: it died")
         if answer != wanted:
-            reason = answer.removeprefix(FAILED).decode(errors="replace") or "it died"
+            reason = answer.removeprefix(FAILED).decode(errors="replace")
             raise EngineError(f"the sandbox could not be set up: {reason}")
 
     def _on_death(self) -> None:

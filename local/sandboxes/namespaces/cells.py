@@ -24,6 +24,7 @@ from local.sandboxes.rootfs import FIRST_UID
 _log = logging.getLogger(__name__)
 _BACKLOG = 512
 _RETRY_SECONDS = 1.0
+_LULL_SECONDS = 0.04
 _EMPTY_CGROUP_SECONDS = 5.0
 
 
@@ -90,6 +91,9 @@ class Cells:
             await self._wanted.wait()
             self._wanted.clear()
             while len(self._pool) < self._settings.pool_size:
+                if len(self._pool) > self._settings.pool_size // 2:
+                    # What was taken runs a command now, and the next request finds others ready.
+                    await asyncio.sleep(_LULL_SECONDS)
                 try:
                     self._pool.append(await self._make())
                 except (EngineError, OSError) as error:

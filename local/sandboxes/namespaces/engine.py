@@ -20,8 +20,10 @@ from local.sandboxes.namespaces.plans import Claim
 from local.sandboxes.namespaces.preflight import find_problems
 from local.sandboxes.namespaces.sandbox import NamespaceSandbox
 from local.sandboxes.namespaces.settings import EngineSettings
+from local.sandboxes.namespaces.zygote_client import JailDiedError
 
 _log = logging.getLogger(__name__)
+_SPARE_CLAIMS = 2
 
 
 class NamespaceEngine:
@@ -75,16 +77,30 @@ class NamespaceEngine:
         env = self._settings.root.env
         claim = Claim(tuple(map(str, (*lower, *base))), spec.limits, spec.privileges, env)
         self._uses.update(layers)
-        cell = None
         try:
-            cell = await self._cells.take()
-            await self._egress.hold(cell.plan, spec.network)
-            await cell.claim(claim)
+            cell = await self._claim(claim, spec)
         except BaseException:
-            await self._release(layers, cell)
+            await self._release(layers, None)
             raise
         self._follow(self._end(layers, cell))
         return NamespaceSandbox(spec, cell, self._disk, base, self._egress)
+
+    async def _claim(self, claim: Claim, spec: SandboxSpec) -> Cell:
+        """Take a jail and make it a sandbox; another one if it dies meanwhile, as with its zygote."""
+        for _ in range(_SPARE_CLAIMS):
+            with contextlib.suppress(JailDiedError):
+                return await self._claim_one(claim, spec)
+        return await self._claim_one(claim, spec)
+
+    async def _claim_one(self, claim: Claim, spec: SandboxSpec) -> Cell:
+        cell = await self._cells.take()
+        try:
+            await self._egress.hold(cell.plan, spec.network)
+            await cell.claim(claim)
+        except BaseException:
+            await self._release((), cell)
+            raise
+        return cell
 
     async def delete_layer(self, layer_id: str) -> None:
         """Delete a layer. Sandboxes that run on it keep it until they end."""

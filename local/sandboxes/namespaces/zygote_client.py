@@ -18,6 +18,10 @@ _REPOSITORY = Path(__file__).parents[3]
 _START_SECONDS = 30.0
 
 
+class JailDiedError(EngineError):
+    """A jail ended before it was a sandbox, without a word: another one may well live."""
+
+
 @dataclass(frozen=True)
 class Forked:
     """A jail that prepares itself: its process id on the host, and a descriptor to watch and kill it."""
@@ -57,7 +61,7 @@ class Zygote:
             except OSError:
                 fds = []
         if not fds:
-            raise EngineError("the zygote ended while it forked a sandbox: try again")
+            raise JailDiedError("the zygote ended while it forked a sandbox: try again")
         return Forked(int(message), fds[0])
 
     async def close(self) -> None:

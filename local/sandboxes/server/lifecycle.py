@@ -85,27 +85,35 @@ class Lifecycle:
         )
         return sandbox
 
-    async def kill(self, sandbox: Sandbox, reason: str) -> None:
-        """End a sandbox at once. Raises `SandboxMissingError` if another call was faster."""
+    async def kill(self, sandbox: Sandbox, reason: str) -> asyncio.Task[None]:
+        """End a sandbox at once. Raises `SandboxMissingError` if another call was faster.
+
+        Its processes have their signal when this returns; the task ends when the kernel has ended them.
+        """
         if not self.registry.remove(sandbox):
             raise SandboxMissingError(sandbox.sandbox_id)
-        began = time.monotonic()
         if sandbox.timer:
             sandbox.timer.cancel()
         # First, so that no stream tells of a command's end that was the sandbox's.
         await sandbox.upstream.close()
+        self.counters.ended(reason)
+        self._ended.keep(sandbox.journal)
+        burial = self._run(self._bury(sandbox, reason, time.monotonic()))
+        await asyncio.sleep(0)  # It begins, and with it the signal is sent.
+        return burial
+
+    async def _bury(self, sandbox: Sandbox, reason: str, began: float) -> None:
+        """Wait for the death of its processes, which nobody else needs to."""
         async with sandbox.transition:
             await sandbox.guest.kill()
-        self.counters.ended(reason)
         sandbox.journal.tell(
             "sandbox_ended",
             reason=reason,
             lived_ms=round((datetime.now(UTC) - sandbox.started_at).total_seconds() * 1000),
             took_ms=round((time.monotonic() - began) * 1000, 2),
         )
-        self._ended.keep(sandbox.journal)
         if not self._layers.keeps(sandbox):
-            self._run(self._layers.collect(self.registry))
+            await self._layers.collect(self.registry)
 
     def set_timeout(self, sandbox: Sandbox, seconds: int | None, *, shorten: bool = True) -> None:
         """Let a running sandbox live that long from now on. Raises `ApiError`."""
@@ -213,7 +221,8 @@ class Lifecycle:
 
     async def close(self) -> None:
         """End all sandboxes."""
-        await asyncio.gather(*(self.kill(sandbox, "shutdown") for sandbox in self.registry))
+        ends = await asyncio.gather(*(self.kill(sandbox, "shutdown") for sandbox in self.registry))
+        await asyncio.gather(*ends)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -261,10 +270,11 @@ class Lifecycle:
         if sandbox.guest is guest and self.registry.find(sandbox.sandbox_id) is sandbox:
             await self.kill(sandbox, cause)
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
+        return task
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
