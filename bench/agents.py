@@ -36,6 +36,13 @@ class BenchAgent:
         answer = self.stack.call("POST", f"/agents/{self.slug}/upload", files=upload).json()
         until(f"the deploy of {self.slug}", DEPLOY_SECONDS, lambda: self._deployed(answer["source_hash"]))
 
+    def roll_back(self, version: int) -> None:
+        """Let an earlier version serve again. Raises `RuntimeError` if it does not."""
+        path = f"/agents/{self.slug}/rollback"
+        serving = self.stack.call("POST", path, json={"version": version}).json()["active_version"]
+        if serving != version:
+            raise RuntimeError(f"version {serving} serves after a rollback to {version}")
+
     def _deployed(self, source_hash: str) -> bool:
         row = self.row()
         if row["status"] == "error":

@@ -1,6 +1,8 @@
 """Patterns of .gitignore files, as git itself reads them: https://git-scm.com/docs/gitignore.
 
 Names and patterns are bytes to git, so both are compared as bytes here, and `?` is one byte.
+Not by the library pathspec: its 1.1.1 knows no classes such as `[[:alpha:]]`, and would let files in or out
+that git does not. What git itself says is the test.
 """
 
 import os

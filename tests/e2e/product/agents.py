@@ -70,11 +70,11 @@ class Agents:
             self.stage.http.delete(f"/agents/{slug}")
 
 
-def bundle(files: Mapping[str, str]) -> bytes:
+def bundle(files: Mapping[str, str], level: int = 9) -> bytes:
     """Return a tar.gz of the files, with a manifest and a package.json unless they bring their own."""
     defaults = {"castari.json": json.dumps(MANIFEST), "package.json": json.dumps(PACKAGE)}
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=level) as archive:
         for name, text in {**defaults, **files}.items():
             content = text.encode()
             entry = tarfile.TarInfo(name)

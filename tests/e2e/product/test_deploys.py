@@ -1,0 +1,105 @@
+"""Deploys as users and CI systems see them: by `aws s3 cp`, and with a log that grows."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.demo.stage import Stage, wait_until
+from tests.archives import well_formed
+from tests.e2e.product.agents import DEPLOY_SECONDS, PACKAGE, Agents, bundle
+
+pytestmark = [pytest.mark.stack, pytest.mark.root]
+AWS = Path(sys.executable).with_name("aws")
+MULTIPART_BYTES = 9 * 1024**2
+"""The AWS CLI stores what has 8 MB or more in several parts, of which S3 tells by another event."""
+SAMPLE, SAMPLE_SEED, AT_ONCE = 50, 20_261_122, 3
+
+
+@pytest.mark.parametrize("size_bytes", [100, MULTIPART_BYTES], ids=["whole", "in parts"])
+def test_a_bundle_put_by_aws_s3_cp_is_deployed(
+    stage: Stage, agents: Agents, tmp_path: Path, size_bytes: int
+) -> None:
+    slug = agents.create("cp")
+    noise = random.Random(size_bytes).randbytes(size_bytes // 2).hex()  # noqa: S311 - it only has to be large
+    content = bundle({"index.js": "console.log('copied')", "noise.txt": noise}, level=0)
+    (tmp_path / "bundle.tar.gz").write_bytes(content)
+    user_id = stage.get("/auth/me")["id"]
+    bucket = stage.environment["CASTARI_BUNDLE_BUCKET"]
+    target = f"s3://{bucket}/bundles/{user_id}/{slug}/from-ci.tar.gz"
+    done = subprocess.run(
+        [AWS, "s3", "cp", "--no-progress", "bundle.tar.gz", target],
+        cwd=tmp_path,
+        env=stage.environment | {"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    agent = agents.settled(slug)
+    assert agent["status"] == "active", agent["status_message"]
+    assert stage.invoke(slug, "x")["response_content"] == "copied\n"
+
+
+def test_a_builds_log_grows_while_it_runs_and_is_read_on_from_an_offset(stage: Stage, agents: Agents) -> None:
+    slug = agents.create("log")
+    script = "for n in 1 2 3 4 5 6; do echo line $n; sleep 0.5; done"
+    package = PACKAGE | {"scripts": {"postinstall": script}}
+    files = {"package.json": json.dumps(package), "index.js": "console.log(1)"}
+    agents.post_bundle(slug, bundle(files)).raise_for_status()
+    version = wait_until(lambda: stage.get(f"/agents/{slug}/versions"), "the version", 30)[0]["id"]
+
+    read: list[tuple[str, list[dict[str, Any]]]] = []
+    offset, deadline = 0, time.monotonic() + DEPLOY_SECONDS
+    while time.monotonic() < deadline:
+        part = stage.get(f"/agents/{slug}/versions/{version}/log?offset={offset}")
+        read.append((part["status"], part["entries"]))
+        offset = part["next_offset"]
+        if part["status"] != "building" and not part["entries"]:
+            break
+        time.sleep(0.2)
+
+    entries = [entry for _, part in read for entry in part]
+    assert [entry["offset"] for entry in entries] == list(range(len(entries)))
+    printed = "".join(entry["text"] for entry in entries if entry["kind"] == "output")
+    assert [line for line in printed.splitlines() if line.startswith("line ")] == [
+        f"line {number}" for number in range(1, 7)
+    ]
+    meanwhile = [part for status, part in read if status == "building" and _has_output(part)]
+    assert len(meanwhile) >= 2
+
+
+def _has_output(entries: list[dict[str, Any]]) -> bool:
+    return any(entry["kind"] == "output" for entry in entries)
+
+
+@pytest.mark.timeout(400)
+def test_a_sample_of_the_well_formed_archives_is_deployed_and_answers(
+    stage: Stage, agents: Agents, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = random.Random(SAMPLE_SEED)  # noqa: S311 - the same bundles each time
+    cases = {f"sample {number}": well_formed.case(rng, f"sample {number}") for number in range(SAMPLE)}
+    shares = [list(cases)[begin::AT_ONCE] for begin in range(AT_ONCE)]
+
+    def deployed(answers: list[str]) -> list[str]:
+        """Deploy a share of them, one after the other, as versions of one agent; return what is wrong."""
+        slug, wrong = agents.create("sample"), []
+        for answer in answers:
+            agent = agents.upload(slug, cases[answer].content)
+            said = stage.invoke(slug, "x")["response_content"] if agent["status"] == "active" else None
+            if said != f"{answer}\n" or agent["status_message"]:
+                wrong.append(f"{cases[answer].kind}: {said} {agent['status_message']}")
+        return wrong
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        wrong = [each for share in pool.map(deployed, shares) for each in share]
+    assert not wrong
+    with capsys.disabled():
+        print(f"\n  {len(cases)} archives of {len({case.kind for case in cases.values()})} kinds", end=" ")
