@@ -58,6 +58,7 @@ def stack_environment(ministack: str) -> dict[str, str]:
         "CREATES_PER_SECOND": "0",
         "SANDBOXES_AT_ONCE": "0",
         "VERSIONS_KEPT": "10",
+        "SESSION_HOURS": "24",
         "PRESIGN_ENDPOINT_URL": "",
         "E2B_API_URL": "",
         "E2B_SANDBOX_URL": "",

@@ -56,6 +56,9 @@ class FakeSandbox:
     metadata: dict[str, str]
     started_at: datetime
     ends_at: datetime
+    pauses: bool = False
+    """Paused, not ended, when its time is over."""
+    paused: bool = False
     commands: list[tuple[str, dict[str, str], float]] = field(default_factory=list)
 
 
@@ -91,7 +94,13 @@ class FakeSandboxes:
     _by_key: dict[str, str] = field(default_factory=dict)
 
     async def create(
-        self, template: str, *, timeout_seconds: int, metadata: Mapping[str, str], idempotency_key: str
+        self,
+        template: str,
+        *,
+        timeout_seconds: int,
+        metadata: Mapping[str, str],
+        idempotency_key: str,
+        pauses: bool = False,
     ) -> SandboxAccess:
         await self._called_and_answered("create")
         if template.startswith("snapshot-") and template not in self.snapshots:
@@ -103,6 +112,7 @@ class FakeSandboxes:
             {"castari": self.deployment, **metadata},
             now,
             now + timedelta(seconds=timeout_seconds),
+            pauses=pauses,
         )
         return SandboxAccess(
             sandbox_id=sandbox_id, access_token=SecretStr(f"token-{sandbox_id}"), envd_version="0.6.13"
@@ -126,6 +136,23 @@ class FakeSandboxes:
         self.alive[access.sandbox_id].commands.append((command, plain, timeout_seconds))
         self.started.append(plain)
         return FakeRunningCommand(self.script(self, access.sandbox_id, plain))
+
+    async def connect(self, sandbox_id: str, *, timeout_seconds: int) -> SandboxAccess:
+        self._called("connect")
+        if sandbox_id not in self.alive:
+            raise SandboxMissing("it is gone")
+        sandbox = self.alive[sandbox_id]
+        sandbox.ends_at = max(sandbox.ends_at, self.clock() + timedelta(seconds=timeout_seconds))
+        sandbox.paused = False
+        return SandboxAccess(
+            sandbox_id=sandbox_id, access_token=SecretStr(f"token-{sandbox_id}"), envd_version="0.6.13"
+        )
+
+    async def pause(self, sandbox_id: str) -> None:
+        self._called("pause")
+        if sandbox_id not in self.alive:
+            raise SandboxMissing("it is gone")
+        self.alive[sandbox_id].paused = True
 
     async def _shown(self, command: str) -> AsyncIterator[dict[str, Any]]:
         """Play the runner's `output`, which does not wait here."""
@@ -170,12 +197,16 @@ class FakeSandboxes:
                     metadata=sandbox.metadata,
                     started_at=sandbox.started_at,
                     ends_at=sandbox.ends_at,
+                    is_paused=sandbox.paused,
                 )
 
     def let_time_pass(self) -> None:
         """End what is past its own time, as the service does."""
-        for sandbox_id in [each for each, sandbox in self.alive.items() if sandbox.ends_at <= self.clock()]:
-            del self.alive[sandbox_id]
+        for sandbox_id, sandbox in list(self.alive.items()):
+            if sandbox.ends_at <= self.clock() and not sandbox.paused:
+                sandbox.paused = sandbox.pauses
+                if not sandbox.pauses:
+                    del self.alive[sandbox_id]
 
     async def _called_and_answered(self, method: str) -> None:
         self._called(method)

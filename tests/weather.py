@@ -14,8 +14,8 @@ from castari.adapters.tables.invocations import InvocationsTable
 from castari.errors import CastariError
 from castari.messages import ServeLine, StartInvocation
 from castari.models import Agent, Invocation
+from castari.services.attempts import DEADLINE_GRACE_SECONDS
 from castari.services.invocation_states import is_terminal
-from castari.services.launches import DEADLINE_GRACE_SECONDS
 from tests.fakes import FakeSandbox
 from tests.world import Worker, World
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, cast
 from uuid import uuid4
 
@@ -45,6 +46,11 @@ from castari.services.requests import Requests
 from castari.services.requeues import Requeues
 from castari.services.retention import Retention
 from castari.services.rollbacks import Rollbacks
+from castari.services.session_ends import SessionEnds
+from castari.services.session_launches import SessionLaunches
+from castari.services.session_pauses import SessionPauses
+from castari.services.session_rests import SessionRests
+from castari.services.sessions import Sessions
 from castari.services.starts import Starts
 from castari.services.sweep import Sweep
 from castari.services.switches import Switches
@@ -52,6 +58,7 @@ from castari.services.warm import WarmPool
 from castari.settings import Limits
 from tests.fakes import FakeSandboxes, ScriptedRunner, SetClock
 
+KEEP_SESSION = timedelta(hours=24)
 SEALING_KEY = SecretStr("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
 
 
@@ -180,6 +187,8 @@ class Worker:
         self.deploy_queue = cast("Queue", wrap("deploy_queue", world.deploys))
         self.logs = wrap("build_logs", bootstrap.build_logs_table())
         self.deletions_table = wrap("deletions", bootstrap.deletions_table())
+        self.sessions_table = wrap("sessions", bootstrap.sessions_table())
+        self.holds = wrap("session_holds", bootstrap.session_holds())
         self.sealer = Sealer(SEALING_KEY)
         self._clock, self._limits, self._world = world.clock, world.limits, world
         self._make_invocation_services()
@@ -194,8 +203,20 @@ class Worker:
         )
         self.batches = InvocationBatches(self.invocations, self.batches_table, self.requests, self.queue)
         self._make_line()
-        self.requeues = Requeues(self.table, self.queue, clock)
-        self.finishes = Finishes(self.table, self.results, self.requeues, clock)
+        self.requeues = Requeues(self.table, self.queue, self.holds, KEEP_SESSION, clock)
+        self.finishes = Finishes(self.table, self.results, self.requeues, self.holds, KEEP_SESSION, clock)
+        self.sessions = Sessions(self.sessions_table, self.maintenance, clock)
+        session_launches = SessionLaunches(
+            self.table,
+            self.holds,
+            self.sessions_table,
+            self.sandboxes,
+            self.sealer,
+            environments,
+            KEEP_SESSION,
+            5,
+            clock,
+        )
         self.launches = Launches(
             self.table,
             self.warm,
@@ -204,12 +225,22 @@ class Worker:
             environments,
             self.maintenance,
             self.line,
+            session_launches,
             clock,
         )
-        self.attendance = Attendance(self.finishes, self.sandboxes.kill)
+        rests = SessionRests(self.maintenance, self._limits)
+        self.attendance = Attendance(self.finishes, self.sandboxes.kill, rests)
         self.calls = Calls(self.launches, self.attendance, self.finishes, self.requests, self.line)
-        self.starts = Starts(self.agents, self.table, self.launches, self.finishes, self.requeues, self.line)
-        self.completions = Completions(self.table, self.finishes, self.maintenance)
+        self.starts = Starts(
+            self.agents,
+            self.table,
+            self.launches,
+            self.finishes,
+            self.requeues,
+            self.line,
+            self.attendance,
+        )
+        self.completions = Completions(self.table, self.finishes, self.maintenance, rests)
 
     def _sandbox_ended(self) -> None:
         self.capacity.give_back()
@@ -271,6 +302,10 @@ class Worker:
             clock=clock,
         )
         self.rollbacks = Rollbacks(self.agents, self.versions, self.switches, self.maintenance)
+        self.cancels = Cancels(self.table, self.finishes, self.maintenance)
+        self.session_ends = SessionEnds(
+            self.sessions_table, self.sandboxes, self.cancels, "nobody used it for 24 h", clock
+        )
         self.sweep = Sweep(
             invocations=self.table,
             versions=self.versions,
@@ -280,10 +315,10 @@ class Worker:
             requeues=self.requeues,
             pool=self.pool,
             line=self.line,
+            session_ends=self.session_ends,
             limits=limits,
             clock=clock,
         )
-        self.cancels = Cancels(self.table, self.finishes, self.maintenance)
         self._make_removals()
 
     def _make_removals(self) -> None:
@@ -299,6 +334,7 @@ class Worker:
             results=self.results,
             pool=self.pool,
             cancels=self.cancels,
+            session_ends=self.session_ends,
         )
         self.checks = DeployChecks(
             agents=self.agents,
@@ -317,9 +353,18 @@ class Worker:
             bundles=self.bundles,
             pool=self.pool,
             keep=self._world.versions_kept,
+            sessions=self.sessions_table,
         )
+        self.session_pauses = SessionPauses(self.sessions_table, self.sandboxes, self._limits, self._clock)
         self.removals = Removals(
-            self.agents, self.sandboxes, self.pool, self.deletions, self.checks, self.retention
+            self.agents,
+            self.sandboxes,
+            self.pool,
+            self.deletions,
+            self.checks,
+            self.retention,
+            self.session_pauses,
+            self.session_ends,
         )
 
     async def call(

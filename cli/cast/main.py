@@ -16,6 +16,7 @@ from cast.commands import (
     invocations,
     invoke,
     secrets,
+    sessions,
     usage,
     versions,
 )
@@ -73,6 +74,7 @@ app.add_typer(versions.app, name="versions")
 app.command("rollback")(versions.rollback)
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(invocations.app, name="invocations")
+app.add_typer(sessions.app, name="sessions")
 app.command("usage")(usage.usage)
 app.add_typer(api_keys.app, name="apikey")
 app.command("login")(account.login)

@@ -10,10 +10,10 @@ from castari.http.answers import Answer, answer
 from castari.http.routing import PREFIX, create_resolver, resolve
 from castari.http.serving import serve, serve_public
 from castari.observability import logger, metrics, tracer
-from routes import agents, api_keys, bundles, deletions, invocations, usage, versions
+from routes import agents, api_keys, bundles, deletions, invocations, sessions, usage, versions
 
 app = create_resolver()
-for _noun in (agents, deletions, bundles, versions, invocations, api_keys, usage):
+for _noun in (agents, deletions, bundles, versions, invocations, sessions, api_keys, usage):
     app.include_router(_noun.router, prefix=PREFIX)
 
 

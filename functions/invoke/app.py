@@ -40,6 +40,7 @@ def _invoke(event: Event, key: ApiKey) -> Answer:
         prompt.prompt,
         timeout_seconds=prompt.timeout_seconds,
         session_id=prompt.session_id,
+        new_session=prompt.session,
         request=request_of(agent, header_of(event), prompt),
     )
     if not is_queued:

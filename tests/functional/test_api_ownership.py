@@ -12,7 +12,7 @@ import pytest
 
 from castari import bootstrap
 from castari.ids import new_id
-from castari.models import ActiveVersion, Invocation, Version
+from castari.models import ActiveVersion, Invocation, Session, Version
 from tests.functional.conftest import Account
 from tests.gateway import Reply, multipart
 
@@ -27,6 +27,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", "/agents/{slug}"): {"name": "Stolen"},
     ("POST", "/agents/{slug}/upload-url"): {"size_bytes": 1},
     ("POST", "/agents/{slug}/invocations"): {"prompt": "hello"},
+    ("POST", "/agents/{slug}/invocations/batch"): {"prompts": ["hello"]},
     ("POST", "/agents/{slug}/secrets"): {"key": "TOKEN", "value": "x"},
     ("POST", "/agents/{slug}/rollback"): {"version": 1},
     INVOKE: {"prompt": "hello"},
@@ -75,6 +76,12 @@ def estate(account: Account) -> Estate:
         slug="poet", status="completed", timeout_seconds=1, deadline_at=now + timedelta(hours=1),
         created_at=now,
     )  # fmt: skip
+    session = Session(
+        agent_id=agent_id, session_id="chat", user_id=account.user_id, slug="poet", status="idle",
+        version=ActiveVersion(version_id=version.version_id, number=1, snapshot_id="snap"),
+        created_at=now, last_used_at=now, expires_at=now + timedelta(hours=1),
+    )  # fmt: skip
+    bootstrap.dynamodb().put_item(**bootstrap.sessions_table().creation(session))
     bootstrap.versions_table().create(version)
     bootstrap.invocations_table().create(invocation)
     table = bootstrap.agents_table()
@@ -82,7 +89,7 @@ def estate(account: Account) -> Estate:
     table.update(table.get(account.user_id, "poet"), {"status": "active", "active_version": active})
     names = {
         "slug": "poet", "key": "TOKEN", "version_id": version.version_id,
-        "invocation_id": invocation.invocation_id, "key_id": account.key_id,
+        "invocation_id": invocation.invocation_id, "session_id": "chat", "key_id": account.key_id,
     }  # fmt: skip
     return Estate(account, names)
 

@@ -16,6 +16,7 @@ ENVIRONMENT = dict.fromkeys(NAMES, "x") | {
     "CREATES_PER_SECOND": "5",
     "SANDBOXES_AT_ONCE": "20",
     "VERSIONS_KEPT": "10",
+    "SESSION_HOURS": "24",
 }
 
 

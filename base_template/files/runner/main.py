@@ -35,7 +35,7 @@ def main(run_file: str) -> int:
         report.write_frame("started", pid=agent.pid)
         prompt, problem = _prompt(agent, job)
         spool = Spool(job.get("spool_folder"), stdout, stderr, job["kept_bytes"])
-        ending = _follow(agent, prompt, spool, ends_at)
+        ending = _follow(agent, prompt, spool, ends_at, keeps=job.get("keeps_processes", False))
         facts = report.ending_facts(ending, stderr, oom_kills)
     facts |= {"problem": problem, "agent_milliseconds": round((time.monotonic() - began) * 1000)}
     report.hand_in(job, facts, stdout, ends_at)
@@ -64,10 +64,10 @@ def _prompt(agent: Agent, job: dict[str, Any]) -> tuple[bytes, str | None]:
         return b"", f"the prompt could not be fetched: {error}"
 
 
-def _follow(agent: Agent, prompt: bytes, spool: Spool, ends_at: float) -> Ending:
+def _follow(agent: Agent, prompt: bytes, spool: Spool, ends_at: float, *, keeps: bool) -> Ending:
     from runner.pump import Pump
 
     try:
-        return Pump(agent, prompt, spool).run(ends_at)
+        return Pump(agent, prompt, spool).run(ends_at, keeps_processes=keeps)
     finally:
         spool.remove()

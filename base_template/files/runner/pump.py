@@ -37,8 +37,11 @@ class Pump:
         if agent.stdin in self._open:
             self._poll.register(agent.stdin, select.POLLOUT)
 
-    def run(self, ends_at: float) -> Ending:
-        """Return once the agent and its pipes are done; kill its group at `ends_at` (monotonic seconds)."""
+    def run(self, ends_at: float, *, keeps_processes: bool = False) -> Ending:
+        """Return once the agent and its pipes are done; kill its group at `ends_at` (monotonic seconds).
+
+        What it started and left behind is ended with it, unless a session keeps the processes.
+        """
         ending, exited = Ending(), False
         while not (exited and not self._open & self._sinks.keys()):
             left = ends_at - time.monotonic()
@@ -53,7 +56,8 @@ class Pump:
                 exited = True
                 self._poll.unregister(self._agent.pidfd)
                 ends_at = time.monotonic() + GRACE_SECONDS
-        kill_group(self._agent)
+        if ending.timed_out or not keeps_processes:
+            kill_group(self._agent)
         ending.exit_code = reap(self._agent)
         return ending
 

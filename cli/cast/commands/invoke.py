@@ -30,6 +30,10 @@ def invoke(
     file: Annotated[
         Path | None, typer.Option("--input", "-i", metavar="FILE", help="Read the prompt from it.")
     ] = None,
+    session: Annotated[
+        str | None,
+        typer.Option("--session", "-s", metavar="SESSION", help="Run in this session's sandbox; new if new."),
+    ] = None,
     timeout: Annotated[
         int | None,
         typer.Option("--timeout", min=1, metavar="SECONDS", help="The agent's time, instead of its own."),
@@ -51,6 +55,8 @@ def invoke(
         raise UsageMistake("--follow waits for the end and prints text", "leave the other options out")
     path = agent_path(slug)
     body: Json = {"prompt": _prompt(prompt, file)}
+    if session is not None:
+        body["session_id"] = session
     if timeout is not None:
         body["timeout_seconds"] = timeout
     with Api(configuration.connection()) as api:

@@ -43,6 +43,7 @@ def submit_invocation(
         body.prompt,
         timeout_seconds=body.timeout_seconds,
         session_id=body.session_id,
+        new_session=body.session,
         request=request_of(agent, idempotency_key, body),
     )
     location = f"{PREFIX}/agents/{slug}/invocations/{invocation.invocation_id}"

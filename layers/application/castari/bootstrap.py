@@ -5,6 +5,7 @@ boto3 costs 120 to 230 ms, e2b 300 to 530 ms.
 """
 
 import os
+from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from castari.adapters.tables.invocations import InvocationsTable
     from castari.adapters.tables.line import LineTable
     from castari.adapters.tables.requests import RequestsTable
+    from castari.adapters.tables.session_holds import SessionHolds
+    from castari.adapters.tables.sessions import SessionsTable
     from castari.adapters.tables.usage import UsageTable
     from castari.adapters.tables.users import UsersTable
     from castari.adapters.tables.versions import VersionsTable
@@ -47,6 +50,8 @@ if TYPE_CHECKING:
     from castari.services.requeues import Requeues
     from castari.services.rollbacks import Rollbacks
     from castari.services.secrets import Secrets
+    from castari.services.session_rests import SessionRests
+    from castari.services.sessions import Sessions
     from castari.services.switches import Switches
     from castari.services.uploads import Uploads
     from castari.services.usage import Usage
@@ -335,6 +340,43 @@ def requests() -> "Requests":
 
 
 @cache
+def sessions_table() -> "SessionsTable":
+    """Return the sessions table."""
+    from castari.adapters.tables.sessions import SessionsTable
+
+    return SessionsTable(dynamodb(), settings().sessions_table)
+
+
+@cache
+def session_holds() -> "SessionHolds":
+    """Return what changes invocations together with their sessions."""
+    from castari.adapters.tables.session_holds import SessionHolds
+
+    return SessionHolds(dynamodb(), invocations_table(), sessions_table())
+
+
+@cache
+def sessions() -> "Sessions":
+    """Return sessions as their owner sees them."""
+    from castari.services.sessions import Sessions
+
+    return Sessions(sessions_table(), maintenance_queue())
+
+
+@cache
+def session_rests() -> "SessionRests":
+    """Return what asks for the pauses of sessions."""
+    from castari.services.session_rests import SessionRests
+
+    return SessionRests(maintenance_queue(), settings().limits)
+
+
+def keep_session() -> timedelta:
+    """Return how long a session stays that nobody uses."""
+    return timedelta(hours=settings().session_hours)
+
+
+@cache
 def invocations() -> "Invocations":
     """Return invocations as their owner sees them."""
     from castari.services.invocations import Invocations
@@ -348,7 +390,7 @@ def requeues() -> "Requeues":
     """Return what queues invocations again."""
     from castari.services.requeues import Requeues
 
-    return Requeues(invocations_table(), invocation_queue())
+    return Requeues(invocations_table(), invocation_queue(), session_holds(), keep_session())
 
 
 @cache
@@ -356,7 +398,7 @@ def finishes() -> "Finishes":
     """Return what makes invocations terminal."""
     from castari.services.finishes import Finishes
 
-    return Finishes(invocations_table(), result_bucket(), requeues())
+    return Finishes(invocations_table(), result_bucket(), requeues(), session_holds(), keep_session())
 
 
 @cache
@@ -364,7 +406,7 @@ def completions() -> "Completions":
     """Return what finishes invocations whose result was stored."""
     from castari.services.completions import Completions
 
-    return Completions(invocations_table(), finishes(), maintenance_queue())
+    return Completions(invocations_table(), finishes(), maintenance_queue(), session_rests())
 
 
 @cache

@@ -19,6 +19,7 @@ from castari.bootstrap import (
     finishes,
     invocation_queue,
     invocations_table,
+    keep_session,
     line_table,
     maintenance_queue,
     platform_secrets,
@@ -26,6 +27,9 @@ from castari.bootstrap import (
     requeues,
     result_bucket,
     secret_store,
+    session_holds,
+    session_rests,
+    sessions_table,
     settings,
     switches,
     versions_table,
@@ -52,6 +56,9 @@ if TYPE_CHECKING:
     from castari.services.outputs import Outputs
     from castari.services.removals import Removals
     from castari.services.retention import Retention
+    from castari.services.session_ends import SessionEnds
+    from castari.services.session_launches import SessionLaunches
+    from castari.services.session_pauses import SessionPauses
     from castari.services.starts import Starts
     from castari.services.sweep import Sweep
     from castari.services.warm import WarmPool
@@ -137,6 +144,7 @@ def launches() -> "Launches":
         environments=environments(),
         maintenance=maintenance_queue(),
         line=line(),
+        sessions=session_launches(),
     )
 
 
@@ -150,11 +158,45 @@ def outputs() -> "Outputs":
 
 
 @cache
+def session_launches() -> "SessionLaunches":
+    """Return what starts attempts in sessions."""
+    from castari.services.session_launches import SessionLaunches
+
+    return SessionLaunches(
+        invocations=invocations_table(),
+        holds=session_holds(),
+        sessions=sessions_table(),
+        sandboxes=sandboxes(),
+        sealer=sealer(),
+        environments=environments(),
+        keep=keep_session(),
+        most_per_agent=settings().limits.sessions_per_agent,
+    )
+
+
+@cache
+def session_pauses() -> "SessionPauses":
+    """Return what pauses the sandboxes of sessions."""
+    from castari.services.session_pauses import SessionPauses
+
+    return SessionPauses(sessions_table(), sandboxes(), settings().limits)
+
+
+@cache
+def session_ends() -> "SessionEnds":
+    """Return what ends sessions."""
+    from castari.services.session_ends import SessionEnds
+
+    unused = f"nobody used it for {settings().session_hours} h"
+    return SessionEnds(sessions_table(), sandboxes(), cancels(), unused)
+
+
+@cache
 def attendance() -> "Attendance":
     """Return what stays with an attempt."""
     from castari.services.attendance import Attendance
 
-    return Attendance(finishes(), sandboxes().kill)
+    return Attendance(finishes(), sandboxes().kill, session_rests())
 
 
 @cache
@@ -170,7 +212,15 @@ def starts() -> "Starts":
     """Return what starts queued invocations."""
     from castari.services.starts import Starts
 
-    return Starts(agents_table(), invocations_table(), launches(), finishes(), requeues(), line())
+    return Starts(
+        agents=agents_table(),
+        invocations=invocations_table(),
+        launches=launches(),
+        finishes=finishes(),
+        requeues=requeues(),
+        line=line(),
+        attendance=attendance(),
+    )
 
 
 @cache
@@ -272,6 +322,7 @@ def sweep() -> "Sweep":
         requeues=requeues(),
         pool=warm_pool(),
         line=line(),
+        session_ends=session_ends(),
         limits=settings().limits,
     )
 
@@ -293,6 +344,7 @@ def deletions() -> "Deletions":
         results=result_bucket(),
         pool=warm_pool(),
         cancels=cancels(),
+        session_ends=session_ends(),
     )
 
 
@@ -324,6 +376,7 @@ def retention() -> "Retention":
         bundles=bundle_bucket(),
         pool=warm_pool(),
         keep=settings().versions_kept,
+        sessions=sessions_table(),
     )
 
 
@@ -339,4 +392,6 @@ def removals() -> "Removals":
         deletions=deletions(),
         deploy_checks=deploy_checks(),
         retention=retention(),
+        session_pauses=session_pauses(),
+        session_ends=session_ends(),
     )

@@ -8,7 +8,9 @@ CastariError
 ├── Conflict              409
 │   ├── StaleWrite        409   a conditional write lost: somebody else was first
 │   ├── WarmSandboxTaken  409   the same, for a warm sandbox: take another
-│   └── RequestRepeated   409   the same, for an idempotency key: what it made is the answer
+│   ├── RequestRepeated   409   the same, for an idempotency key: what it made is the answer
+│   ├── SessionBusy       409   another invocation runs in the session: wait, or queue
+│   └── SessionEnded      409   the session cannot be resumed
 ├── TooLarge              413
 ├── Unprocessable         422   names the field
 ├── RateLimited           429   says when to try again
@@ -77,6 +79,14 @@ class WarmSandboxTaken(Conflict):
 
 class RequestRepeated(Conflict):
     """The same request was made before, or is being made by somebody else."""
+
+
+class SessionBusy(Conflict):
+    """Somebody else uses the session now: nothing was started, and later it will do."""
+
+
+class SessionEnded(Conflict):
+    """The session's sandbox is gone and with it what was in it; nothing was started."""
 
 
 class TooLarge(CastariError):

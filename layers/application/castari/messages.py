@@ -75,6 +75,24 @@ class GiveWay(Message):
     kind: Literal["give_way"] = "give_way"
 
 
+class PauseSession(Message):
+    """MAINTENANCE queue, delayed: pause a session's sandbox if nobody used it since."""
+
+    kind: Literal["pause_session"] = "pause_session"
+    agent_id: str
+    session_id: str
+
+
+class EndSession(Message):
+    """MAINTENANCE queue: the owner deleted a session: end what runs in it, and its sandbox."""
+
+    kind: Literal["end_session"] = "end_session"
+    agent_id: str
+    session_id: str
+    created_at: datetime
+    """Tells the session from a later one of the same id."""
+
+
 class StopAgent(Message):
     """MAINTENANCE queue: destroy every sandbox of an agent that was stopped."""
 
@@ -114,6 +132,16 @@ class TidyAgent(Message):
     agent_id: str
 
 
-Maintenance = DestroySandbox | Refill | GiveWay | StopAgent | DeleteAgent | CheckDeploy | TidyAgent
+Maintenance = (
+    DestroySandbox
+    | Refill
+    | GiveWay
+    | PauseSession
+    | EndSession
+    | StopAgent
+    | DeleteAgent
+    | CheckDeploy
+    | TidyAgent
+)
 MAINTENANCE: TypeAdapter[Maintenance] = TypeAdapter(Annotated[Maintenance, Field(discriminator="kind")])
 """Reads the body of a MAINTENANCE message."""

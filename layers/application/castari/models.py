@@ -20,10 +20,11 @@ VersionStatus = Literal["building", "ready", "failed", "superseded", "removed"]
 DeletionStep = Literal["sandboxes", "secrets", "bundles", "invocations", "versions"]
 OutputStream = Literal["stdout", "stderr"]
 LogKind = Literal["note", "step_started", "output", "step_done", "failed"]
+SessionStatus = Literal["busy", "idle", "paused", "ended", "deleted"]
 InvocationStatus = Literal["queued", "running", "completed", "failed", "timed_out", "cancelled", "lost"]
 FailureCode = Literal[
     "timeout", "out_of_memory", "heap_out_of_memory", "disk_full", "nonzero_exit", "killed",
-    "sandbox_lost", "vendor_unavailable", "agent_not_active", "internal", "cancelled",
+    "sandbox_lost", "session_ended", "vendor_unavailable", "agent_not_active", "internal", "cancelled",
 ]  # fmt: skip
 GIT_SECRETS = frozenset({"GIT_TOKEN", "GIT_USERNAME", "GIT_CA_CERTIFICATE"})
 """Secrets of an agent from git that are for the clone alone: no invocation gets them."""
@@ -203,6 +204,8 @@ class Invocation(Model):
 
     invocation_id: str
     session_id: str
+    in_session: bool = False
+    """Whether it runs in the sandbox of its session; else in a fresh one, and the id names it alone."""
     user_id: str
     agent_id: str
     slug: str
@@ -268,6 +271,29 @@ class Waiting(Model):
     """Until when a worker is busy calling it up."""
 
 
+class Session(Model):
+    """A sandbox that stays between invocations. Whoever is its `holder` may use, pause or end it."""
+
+    agent_id: str
+    session_id: str
+    user_id: str
+    slug: str
+    version: ActiveVersion
+    """Pinned when its sandbox is made: later deploys do not change it."""
+    status: SessionStatus
+    message: str | None = None
+    """Why it ended."""
+    sandbox_id: str | None = None
+    holder: str | None = None
+    """The id of the invocation that runs in it, or `pausing`; none while it is free."""
+    held_until: datetime | None = None
+    invocation_count: int = 0
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    """When it ends for lack of use; once it has ended, when it is forgotten."""
+
+
 class SandboxAccess(Model):
     """All that one needs to enter a sandbox."""
 
@@ -284,6 +310,8 @@ class SandboxSummary(Model):
     metadata: dict[str, str]
     started_at: datetime
     ends_at: datetime
+    is_paused: bool = False
+    """Paused ones do not count against the plan's limit of sandboxes at once."""
 
 
 class WarmSandbox(Model):

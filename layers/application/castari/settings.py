@@ -37,6 +37,9 @@ class Limits(BaseModel):
     """`auto` keeps at most so many."""
     sandbox_longest_seconds: int = 3600
     """No sandbox lives longer on E2B's smallest plan, however often its timeout is renewed."""
+    session_idle_seconds: int = 15
+    """After its last use a session's sandbox runs on for so long before it is paused."""
+    sessions_per_agent: int = 100
 
 
 class Settings(BaseModel):
@@ -50,6 +53,7 @@ class Settings(BaseModel):
     versions_table: str
     invocations_table: str
     warm_table: str
+    sessions_table: str
     build_logs_table: str
     api_keys_table: str
     users_table: str
@@ -71,6 +75,8 @@ class Settings(BaseModel):
     """The plan's limit of sandboxes, 0 for none."""
     versions_kept: int
     """So many versions of an agent can be rolled back to, the one that serves among them."""
+    session_hours: int
+    """A session that nobody used for so long ends, and its sandbox with it."""
     presign_endpoint_url: str
     """Where sandboxes reach S3; empty means AWS itself."""
     e2b_api_url: str

@@ -23,6 +23,7 @@ _CREATE_SECONDS = 30.0
 _START_SECONDS = 15.0
 _CALL_SECONDS = 10.0
 _SNAPSHOT_SECONDS = 120.0
+_PAUSE_SECONDS = 45.0
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,17 @@ class Sandboxes:
     """Called after each kill that ended a sandbox."""
 
     async def create(
-        self, template: str, *, timeout_seconds: int, metadata: Mapping[str, str], idempotency_key: str
+        self,
+        template: str,
+        *,
+        timeout_seconds: int,
+        metadata: Mapping[str, str],
+        idempotency_key: str,
+        pauses: bool = False,
     ) -> SandboxAccess:
         """Make a sandbox from a template or snapshot, which ends by itself after `timeout_seconds`.
 
+        One that `pauses` is paused then instead, and whenever its time is over again.
         The same key gives the same sandbox again. Raises `SandboxMissing` if the template is gone,
         `VendorRateLimited`, `VendorUnavailable`.
         """
@@ -50,6 +58,7 @@ class Sandboxes:
                 timeout=timeout_seconds,
                 metadata={"castari": self.deployment, **metadata},
                 network={"allow_public_traffic": False},
+                lifecycle={"on_timeout": "pause" if pauses else "kill"},
                 idempotency_key=idempotency_key,
                 **self._options(_CREATE_SECONDS),
             )
@@ -100,6 +109,22 @@ class Sandboxes:
         with sandbox_errors():
             await e2b.AsyncSandbox.set_timeout(sandbox_id, seconds, **self._options(_CALL_SECONDS))
 
+    async def connect(self, sandbox_id: str, *, timeout_seconds: int) -> SandboxAccess:
+        """Return the way into a sandbox, resumed if it was paused, for at least `timeout_seconds` from now.
+
+        Raises `SandboxMissing`, `VendorUnavailable`: either way nothing was started in it.
+        """
+        with creation_errors():
+            sandbox = await e2b.AsyncSandbox.connect(
+                sandbox_id, timeout=timeout_seconds, **self._options(_CREATE_SECONDS)
+            )
+        return _access(sandbox)
+
+    async def pause(self, sandbox_id: str) -> None:
+        """Pause a sandbox; one that is paused is fine. Raises `SandboxMissing`, `VendorUnavailable`."""
+        with creation_errors():
+            await e2b.AsyncSandbox.pause(sandbox_id, **self._options(_PAUSE_SECONDS))
+
     async def snapshot(self, sandbox_id: str) -> str:
         """Keep a sandbox's state; return what `create` takes as a template. Raises `SandboxLost`."""
         with sandbox_errors():
@@ -133,6 +158,7 @@ class Sandboxes:
                     metadata=found.metadata,
                     started_at=found.started_at,
                     ends_at=found.end_at,
+                    is_paused=found.state == e2b.SandboxState.PAUSED,
                 )
 
     def _options(self, request_seconds: float) -> Any:  # noqa: ANN401 - the SDK's keyword arguments

@@ -23,3 +23,10 @@ Slug = Annotated[
     str, Field(pattern=SLUG_PATTERN, description="1 to 63 lowercase letters, digits and inner hyphens")
 ]
 TimeoutSeconds = Annotated[int, Field(ge=1, le=600)]
+SessionId = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$",
+        description="1 to 128 letters, digits and `._:@-`, the first a letter or digit; your own choice",
+    ),
+]

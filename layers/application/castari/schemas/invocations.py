@@ -7,7 +7,7 @@ from pydantic import AfterValidator, AwareDatetime, Field
 from pydantic_core import PydanticCustomError
 
 from castari.models import Failure, Invocation, InvocationStatus, OutputStream
-from castari.schemas.fields import TimeoutSeconds
+from castari.schemas.fields import SessionId, TimeoutSeconds
 from castari.schemas.shapes import Request, Response
 from castari.schemas.usage import MICRO_DOLLARS
 
@@ -22,7 +22,10 @@ class InvocationCreate(Request):
     """A prompt for an agent, which runs at most `timeout_seconds` (else the agent's own limit)."""
 
     prompt: Annotated[str, AfterValidator(_said_something)]
-    session_id: Annotated[str, Field(max_length=128)] | None = None
+    session_id: SessionId | None = None
+    """Run in the sandbox of this session, which is made if there is none of this id."""
+    session: bool = False
+    """Start a session whose id the answer tells."""
     timeout_seconds: TimeoutSeconds | None = None
 
 

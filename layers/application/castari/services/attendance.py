@@ -13,8 +13,9 @@ from castari.errors import CommandTimedOut, SandboxLost, SandboxMissing, VendorU
 from castari.models import Invocation
 from castari.reports import RunReport
 from castari.services import outcomes
+from castari.services.attempts import Launched
 from castari.services.finishes import Finished, Finishes
-from castari.services.launches import Launched
+from castari.services.session_rests import SessionRests
 
 _KILL_SECONDS = 2.0
 """The caller waits no longer for it: the sandbox ends by itself soon."""
@@ -27,6 +28,7 @@ class Attendance:
 
     finishes: Finishes
     kill: Kill
+    rests: SessionRests
 
     async def wait(
         self, launched: Launched, seconds: float, bounded: asyncio.Future[None], ended: asyncio.Event
@@ -56,7 +58,9 @@ class Attendance:
 
     async def end(self, finished: Finished) -> None:
         """Kill the sandbox of an invocation that we finished; else its timeout or sweep does it."""
-        if finished.won and finished.sandbox_id:
+        if finished.rests:
+            self.rests.ask(finished.invocation)
+        if finished.sandbox_id:
             try:
                 await self.kill(finished.sandbox_id)
             except VendorUnavailable:

@@ -8,16 +8,19 @@ from castari.errors import (
     NoCapacity,
     NotFound,
     RequestRepeated,
+    SessionEnded,
     StaleWrite,
     VendorRateLimited,
     VendorUnavailable,
 )
 from castari.models import Agent, Invocation
 from castari.services import outcomes
+from castari.services.attempts import Launched, LaunchFailed, StartUnconfirmed
 from castari.services.attendance import Attendance
 from castari.services.finishes import Finishes
-from castari.services.launches import Launched, Launches, LaunchFailed, StartUnconfirmed
+from castari.services.launches import Launches
 from castari.services.line import Line
+from castari.services.outcomes import Outcome
 from castari.services.requests import Requests
 
 _BESIDE_SECONDS = 1.5
@@ -42,8 +45,8 @@ class Calls:
 
         A sandbox that has not started after `start_seconds`, or that cannot be made yet, leaves it to the
         queue. The same request made again waits for what it made before. Raises `Conflict` if the agent is
-        not active, `VendorUnavailable` if nothing could be started, `Unprocessable` for a key of another
-        body.
+        not active or its session cannot be had, `VendorUnavailable` if nothing could be started,
+        `Unprocessable` for a key of another body.
         """
         if earlier := self.requests.earlier(draft.request):
             return await self.requests.result(earlier, seconds)
@@ -54,7 +57,7 @@ class Calls:
                 return await self.requests.result(earlier, seconds)
             raise
         except LaunchFailed as failed:
-            return self._give_up(failed)
+            return await self._give_up(failed)
         except StaleWrite as error:
             with suppress(NotFound):
                 return self.finishes.current(draft)  # Cancelled, while its sandbox was made.
@@ -86,7 +89,7 @@ class Calls:
             self.line.ask()
             return draft
 
-    def _give_up(self, failed: LaunchFailed) -> Invocation:
+    async def _give_up(self, failed: LaunchFailed) -> Invocation:
         """Leave what was claimed to the queue or end it; raise where the caller may simply try again."""
         match failed.cause:
             case StartUnconfirmed():
@@ -96,10 +99,18 @@ class Calls:
                     self.finishes.requeues.not_started(failed.claimed)
                 return self.finishes.current(failed.claimed)
             case VendorUnavailable():
-                not_started = outcomes.not_started(str(failed.cause))
-                finished = self.finishes.without_report(failed.claimed, not_started)
-                if finished.won:
-                    raise failed.cause
-                return finished.invocation
+                return self._refuse(failed, outcomes.not_started(str(failed.cause)))
+            case SessionEnded():
+                return self._refuse(failed, outcomes.session_ended(failed.cause.remedy or ""))
             case _:
-                return self.finishes.by_stored_report(failed.claimed, outcomes.lost()).invocation
+                finished = self.finishes.by_stored_report(failed.claimed, outcomes.lost())
+                if failed.claimed.in_session:
+                    await self.attendance.end(finished)
+                return finished.invocation
+
+    def _refuse(self, failed: LaunchFailed, outcome: Outcome) -> Invocation:
+        """End what started nothing and say why, unless somebody else was faster."""
+        finished = self.finishes.without_report(failed.claimed, outcome)
+        if finished.won:
+            raise failed.cause
+        return finished.invocation

@@ -46,6 +46,17 @@ class Cancels:
         ours = [invocation for invocation in self.invocations.open() if invocation.agent_id == agent_id]
         return sum(self._cancel(invocation) for invocation in ours)
 
+    def cancel_held(self, invocation_id: str) -> bool:
+        """Finish what runs in a session as cancelled; tell whether it was open.
+
+        Whoever asked for it ends the sandbox.
+        """
+        try:
+            invocation = self.invocations.get(invocation_id)
+        except NotFound:
+            return False
+        return not is_terminal(invocation) and self._cancel(invocation)
+
     def _cancel(self, invocation: Invocation) -> bool:
         try:
             return self.finishes.without_report(invocation, outcomes.cancelled()).won

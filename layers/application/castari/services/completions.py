@@ -9,6 +9,7 @@ from castari.errors import NotFound
 from castari.messages import DestroySandbox
 from castari.services import outcomes
 from castari.services.finishes import Finishes
+from castari.services.session_rests import SessionRests
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Completions:
     invocations: InvocationsTable
     finishes: Finishes
     maintenance: Queue
+    rests: SessionRests
 
     def complete_key(self, key: str) -> str:
         """Finish the attempt whose result this object is."""
@@ -33,6 +35,8 @@ class Completions:
         if invocation.status != "running" or invocation.attempt != attempt:
             return f"{invocation.status} already"
         finished = self.finishes.by_stored_report(invocation, outcomes.lost())
-        if finished.won and finished.sandbox_id:
+        if finished.rests:
+            self.rests.ask(finished.invocation)
+        if finished.sandbox_id:
             self.maintenance.send(DestroySandbox(sandbox_id=finished.sandbox_id))
         return finished.invocation.status if finished.won else f"{finished.invocation.status} already"

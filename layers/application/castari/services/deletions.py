@@ -17,6 +17,7 @@ from castari.errors import CastariError, NotFound, VendorUnavailable
 from castari.messages import DeleteAgent
 from castari.models import Deletion, DeletionStep
 from castari.services.cancels import Cancels
+from castari.services.session_ends import SessionEnds
 from castari.services.warm import WarmPool
 
 _PAGE = 200
@@ -37,6 +38,7 @@ class Deletions:
     results: ResultBucket
     pool: WarmPool
     cancels: Cancels
+    session_ends: SessionEnds
 
     async def delete(self, message: DeleteAgent) -> str:
         """Remove an agent and all it has. Raises what interrupted it, once that is written down."""
@@ -74,12 +76,13 @@ class Deletions:
                 self.agents.delete(agent)
 
     async def _end_sandboxes(self, message: DeleteAgent) -> None:
-        await self.end_sandboxes(message.agent_id)
+        await self.end_sandboxes(message.agent_id, why="its agent was deleted")
 
-    async def end_sandboxes(self, agent_id: str) -> int:
-        """End every sandbox of an agent and cancel what waits; return how many ran."""
+    async def end_sandboxes(self, agent_id: str, *, why: str) -> int:
+        """End every sandbox and session of an agent and cancel what waits; return how many ran."""
         for version in self.versions.all(agent_id):
             await self.pool.drain(version.version_id)
+        self.session_ends.end_all(agent_id, why)
         self.cancels.cancel_all(agent_id)
         running = [sandbox_id async for sandbox_id in self._sandboxes_of(agent_id)]
         return sum([await self.sandboxes.kill(sandbox_id) for sandbox_id in running])
@@ -101,6 +104,7 @@ class Deletions:
             for invocation in page:
                 self.results.delete(invocation)
                 self.invocations.delete(invocation.invocation_id)
+        self.session_ends.forget_all(message.agent_id)
 
     async def _delete_versions(self, message: DeleteAgent) -> None:
         for version in self.versions.all(message.agent_id):

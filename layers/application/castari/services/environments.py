@@ -64,6 +64,7 @@ class Environments:
             "inline_bytes": self.limits.row_inline_bytes,
             "stderr_bytes": _STDERR_BYTES,
             "spool_folder": spool_folder(invocation.invocation_id, attempt),
+            "keeps_processes": invocation.in_session,
             "result_url": self.results.put_url(
                 result_key(invocation.invocation_id, attempt), seconds=seconds
             ),

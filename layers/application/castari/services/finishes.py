@@ -1,17 +1,18 @@
 """The end of an invocation: one conditional write, which only the first finisher wins."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
 from castari.adapters.results import ResultBucket, response_key, result_key
 from castari.adapters.tables.invocations import InvocationsTable
+from castari.adapters.tables.session_holds import SessionHolds
 from castari.clock import Clock, utc_now
 from castari.errors import NotFound, StaleWrite
 from castari.models import DailyUsage, Invocation
 from castari.reports import LONGEST_REPORT_BYTES, RunReport
-from castari.services import invocation_states, outcomes
+from castari.services import invocation_states, outcomes, session_states
 from castari.services.outcomes import NOTHING_STARTED, Outcome
 from castari.services.requeues import Requeues
 
@@ -25,6 +26,8 @@ class Finished:
     invocation: Invocation
     won: bool
     sandbox_id: str | None
+    rests: bool = False
+    """Whether the sandbox is a session's that goes on: it is paused, and there is none to kill."""
 
 
 @dataclass(frozen=True)
@@ -34,27 +37,31 @@ class Finishes:
     invocations: InvocationsTable
     results: ResultBucket
     requeues: Requeues
+    holds: SessionHolds
+    keep_session: timedelta
     clock: Clock = utc_now
 
     def by_report(self, invocation: Invocation, report: RunReport) -> Finished:
         """Finish with what the runner handed in for this attempt."""
         outcome = outcomes.of_report(report, invocation.timeout_seconds)
-        return self._finish(invocation, outcome, _answer(invocation, report) | _log(report))
+        facts = _answer(invocation, report) | _log(report)
+        return self._finish(invocation, outcome, facts, reported=True)
 
     def by_stored_report(self, invocation: Invocation, otherwise: Outcome) -> Finished:
         """Finish with what is stored for this attempt, or with another outcome where nothing is.
 
-        A lost attempt is made again where its agent may run twice: then the invocation is queued.
+        A lost attempt is made again where its agent may run twice: then the invocation is queued. In a
+        session it is not, for what was in the sandbox is lost too.
         """
         if report := self.stored_report(invocation):
             return self.by_report(invocation, report)
-        if otherwise.status == "lost" and invocation.retries_left:
+        if otherwise.status == "lost" and invocation.retries_left and not invocation.in_session:
             return self._retry(invocation, otherwise)
         return self.without_report(invocation, otherwise)
 
     def without_report(self, invocation: Invocation, outcome: Outcome) -> Finished:
         """Finish an invocation that handed nothing in."""
-        return self._finish(invocation, outcome, {})
+        return self._finish(invocation, outcome, {}, reported=False)
 
     def stored_report(self, invocation: Invocation) -> RunReport | None:
         """Return what this attempt handed in, or None if that is nothing that can be used."""
@@ -76,7 +83,9 @@ class Finishes:
             return self.without_report(invocation, outcome)
         return Finished(queued, won=True, sandbox_id=invocation.sandbox_id)
 
-    def _finish(self, invocation: Invocation, outcome: Outcome, more: dict[str, object]) -> Finished:
+    def _finish(
+        self, invocation: Invocation, outcome: Outcome, more: dict[str, object], *, reported: bool
+    ) -> Finished:
         now = self.clock()
         changes = {
             **invocation_states.step(invocation, outcome.status),
@@ -89,10 +98,32 @@ class Finishes:
         usage = DailyUsage(date=now.date(), invocation_count=1)
         try:
             again = outcome.failure is not None and outcome.failure.code in NOTHING_STARTED
+            if invocation.in_session and invocation.status == "running":
+                ending = None if reported else _session_ending(invocation, outcome)
+                return self._finish_in_session(invocation, changes, usage, ending, again=again)
             finished = self.invocations.finish(invocation, changes, usage, again=again)
             return Finished(finished, won=True, sandbox_id=invocation.sandbox_id)
         except StaleWrite:
             return Finished(self.current(invocation), won=False, sandbox_id=None)
+
+    def _finish_in_session(
+        self,
+        invocation: Invocation,
+        changes: dict[str, object],
+        usage: DailyUsage,
+        ending: str | None,
+        *,
+        again: bool,
+    ) -> Finished:
+        """Finish and let go of the session, or end it with what `ending` says."""
+        now = self.clock()
+        session = (
+            session_states.ended(ending, now) if ending else session_states.released(now, self.keep_session)
+        )
+        held = self.holds.finish(invocation, changes, usage, session, again=again)
+        finished = invocation.model_copy(update=changes)
+        rests = held and not ending
+        return Finished(finished, won=True, sandbox_id=None if rests else invocation.sandbox_id, rests=rests)
 
     def current(self, invocation: Invocation) -> Invocation:
         """Return the invocation as its row is now."""
@@ -116,6 +147,18 @@ def _log(report: RunReport) -> dict[str, object]:
         "stderr_bytes": report.stderr_bytes,
         "exit_code": report.exit_code,
     }
+
+
+def _session_ending(invocation: Invocation, outcome: Outcome) -> str | None:
+    """Return why a session ends whose invocation left no report, or None if nothing was started in it."""
+    match outcome.failure.code if outcome.failure else None:
+        case "vendor_unavailable":
+            return None
+        case "session_ended":
+            return "its sandbox is gone"
+        case _:
+            status = outcome.status.replace("_", " ")
+            return f"its sandbox was ended because {invocation.invocation_id} ended there as {status}"
 
 
 def _milliseconds(began: datetime, ended: datetime) -> int:

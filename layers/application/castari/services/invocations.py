@@ -50,6 +50,7 @@ class Invocations:
         *,
         timeout_seconds: int | None = None,
         session_id: str | None = None,
+        new_session: bool = False,
         request: RequestKey | None = None,
     ) -> Invocation:
         """Queue a prompt, or return what the same request made before.
@@ -59,7 +60,12 @@ class Invocations:
         if earlier := self.requests.earlier(request):
             return earlier
         invocation = self.draft(
-            agent, prompt, timeout_seconds=timeout_seconds, session_id=session_id, request=request
+            agent,
+            prompt,
+            timeout_seconds=timeout_seconds,
+            session_id=session_id,
+            new_session=new_session,
+            request=request,
         )
         try:
             self.invocations.create(invocation)
@@ -77,9 +83,13 @@ class Invocations:
         *,
         timeout_seconds: int | None = None,
         session_id: str | None = None,
+        new_session: bool = False,
         request: RequestKey | None = None,
     ) -> Invocation:
-        """Return a queued invocation that is not written yet; a long prompt is stored. Raises as `submit`."""
+        """Return a queued invocation that is not written yet; a long prompt is stored. Raises as `submit`.
+
+        It runs in the session `session_id`, or in one whose id is made up here if `new_session` says so.
+        """
         require_active(agent)
         size = len(prompt.encode())
         if size > self.limits.prompt_bytes:
@@ -91,6 +101,7 @@ class Invocations:
         return Invocation(
             invocation_id=invocation_id,
             session_id=session_id or new_id("sess"),
+            in_session=session_id is not None or new_session,
             user_id=agent.user_id,
             agent_id=agent.agent_id,
             slug=agent.slug,

@@ -3,9 +3,8 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from castari.adapters.commands import RunningCommand
 from castari.adapters.queues import Queue
 from castari.adapters.sandboxes import Sandboxes
 from castari.adapters.sealing import Sealer
@@ -27,39 +26,20 @@ from castari.errors import (
 from castari.ids import new_id
 from castari.messages import Refill
 from castari.models import ActiveVersion, Agent, Invocation, SandboxAccess, WarmSandbox
-from castari.services import invocation_states
+from castari.services.attempts import (
+    SANDBOX_GRACE_SECONDS,
+    Launched,
+    LaunchFailed,
+    StartUnconfirmed,
+    claiming,
+    deadline,
+)
 from castari.services.environments import COMMAND_GRACE_SECONDS, RUN_COMMAND, Environments
 from castari.services.invocations import require_active
 from castari.services.line import Line
+from castari.services.session_launches import SessionLaunches
 
-SANDBOX_GRACE_SECONDS = 2
-"""A sandbox ends by itself this long after its agent's limit, whatever becomes of us."""
-DEADLINE_GRACE_SECONDS = 10
-"""After this, whoever sweeps may take an open invocation for lost."""
-LAUNCH_SECONDS = 60
-"""The lease of an attempt that has no sandbox yet: longer than making one ever takes."""
 _CANDIDATES = 3
-
-
-@dataclass(frozen=True)
-class Launched:
-    """An attempt whose runner has begun."""
-
-    invocation: Invocation
-    command: RunningCommand
-    was_warm: bool
-
-
-class LaunchFailed(CastariError):
-    """The runner could not be begun: `claimed` is the invocation as it was left, `cause` what is known."""
-
-    def __init__(self, claimed: Invocation, cause: CastariError) -> None:
-        super().__init__(str(cause))
-        self.claimed, self.cause = claimed, cause
-
-
-class StartUnconfirmed(CastariError):
-    """The start takes longer than anybody waits for it: what was claimed goes on by itself, or is lost."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +53,7 @@ class Launches:
     environments: Environments
     maintenance: Queue
     line: Line
+    sessions: SessionLaunches
     clock: Clock = utc_now
 
     async def launch(
@@ -90,15 +71,20 @@ class Launches:
         `attended`: somebody stays with the attempt, and means to finish it by what the runner prints.
         `counted`: a sandbox is counted for it already; whether or not one is made, that is over then.
 
-        Raises `Conflict` if the agent is not active, `StaleWrite` if somebody else claimed it,
-        `NoCapacity` if it should wait in line, and `LaunchFailed` once it is claimed: with
-        `VendorUnavailable` nothing was started, which is a `VendorRateLimited` after `seconds`; with
-        `SandboxLost` that cannot be known, and with `StartUnconfirmed` it cannot be known after `seconds`.
+        Raises `Conflict` if the agent is not active or the session cannot be had, `StaleWrite` if somebody
+        else claimed it, `NoCapacity` if it should wait in line, and `LaunchFailed` once it is claimed: with
+        `VendorUnavailable` or `SessionEnded` nothing was started, which is a `VendorRateLimited` after
+        `seconds`; with `SandboxLost` that cannot be known, and with `StartUnconfirmed` it cannot be known
+        after `seconds`.
         """
         ends_at = None if seconds is None else asyncio.get_running_loop().time() + seconds
         place = _Counted(self.line, taken=counted)
         try:
             version = require_active(agent)
+            if invocation.in_session:
+                return await self.sessions.launch(
+                    agent, version, invocation, stored=stored, attended=attended, ends_at=ends_at
+                )
             attempt = _Attempt(
                 self, agent, version, invocation, place, stored=stored, attended=attended, ends_at=ends_at
             )
@@ -123,7 +109,9 @@ class Launches:
                 )
 
     async def refill(self, launched: Launched) -> None:
-        """Ask for the successor of the sandbox that was taken; else sweep does so."""
+        """Ask for the successor of the sandbox that was taken; else sweep does so. A session took none."""
+        if launched.invocation.in_session:
+            return
         message = Refill(user_id=launched.invocation.user_id, slug=launched.invocation.slug)
         with suppress(CastariError):
             await asyncio.to_thread(self.maintenance.send, message)
@@ -238,7 +226,7 @@ class _Attempt:
             "claim_id": new_id("claim"),
         }
         if self._invocation.status == "queued":
-            changes |= self._claiming()
+            changes |= claiming(self._invocation, self._version, self._launches.clock())
         claimed = self._invocation.model_copy(update=changes)
         try:
             self._write(claimed, changes, warm)
@@ -261,18 +249,8 @@ class _Attempt:
         except (NotFound, VendorUnavailable):
             return False
 
-    def _claiming(self) -> dict[str, object]:
-        retries_left = self._invocation.retries_left
-        return invocation_states.step(self._invocation, "running") | {
-            "attempt": self._number,
-            "version_id": self._version.version_id,
-            "retries_left": self._version.retries if retries_left is None else retries_left,
-            "started_at": self._launches.clock(),
-        }
-
     def _deadline(self, *, has_sandbox: bool) -> datetime:
-        runs = self._invocation.timeout_seconds + DEADLINE_GRACE_SECONDS
-        return self._launches.clock() + timedelta(seconds=runs if has_sandbox else LAUNCH_SECONDS)
+        return deadline(self._invocation, self._launches.clock(), has_sandbox=has_sandbox)
 
     async def _create(self) -> SandboxAccess:
         return await self._launches.sandboxes.create(

@@ -13,7 +13,9 @@ _HEAP_TEXTS = ("heap out of memory", "Reached heap limit")
 _DISK_TEXTS = ("ENOSPC", "No space left on device", "EDQUOT", "Disk quota exceeded", "errno: -122")
 _REASON_CHARACTERS = 300
 
-NOTHING_STARTED: frozenset[FailureCode] = frozenset({"vendor_unavailable", "agent_not_active"})
+NOTHING_STARTED: frozenset[FailureCode] = frozenset(
+    {"vendor_unavailable", "agent_not_active", "session_ended"}
+)
 """Failures after which the same request may be made again as if it had never been."""
 
 
@@ -90,6 +92,12 @@ def not_started(message: str) -> Outcome:
         "failed",
         Failure(code="vendor_unavailable", message=message, remedy="nothing was started: invoke again"),
     )
+
+
+def session_ended(reason: str) -> Outcome:
+    """Return the outcome of an invocation whose session cannot be resumed."""
+    failure = Failure(code="session_ended", message="the session cannot be resumed", remedy=reason)
+    return Outcome("failed", failure)
 
 
 def _failed(report: RunReport, code: FailureCode, message: str, remedy: str) -> Outcome:

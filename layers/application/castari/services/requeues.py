@@ -6,17 +6,19 @@ from datetime import datetime, timedelta
 
 from castari.adapters.queues import Queue
 from castari.adapters.tables.invocations import InvocationsTable
+from castari.adapters.tables.session_holds import SessionHolds
 from castari.clock import Clock, utc_now
 from castari.errors import VendorUnavailable
 from castari.messages import StartInvocation
 from castari.models import Invocation, PastAttempt
-from castari.services import invocation_states
+from castari.services import invocation_states, session_states
 
 QUEUE_SECONDS = 30 * 60
 """How long an invocation may wait for a sandbox before it fails."""
 REMINDER_SECONDS = 5 * 60
 """A queued invocation that was not begun for so long is set out again: its message may be gone."""
 _LONGEST_PAUSE_SECONDS = 60
+_LONGEST_WAIT_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Requeues:
 
     invocations: InvocationsTable
     queue: Queue
+    holds: SessionHolds
+    keep_session: timedelta
     clock: Clock = utc_now
 
     def not_started(self, claimed: Invocation) -> int:
@@ -55,6 +59,16 @@ class Requeues:
         }
         return self._back(lost, more, 0)
 
+    def wait(self, queued: Invocation) -> int:
+        """Set an invocation out again whose session is busy, less and less often; return in how many seconds.
+
+        Raises `VendorUnavailable`.
+        """
+        waited = (self.clock() - queued.created_at).total_seconds()
+        pause = round(min(_LONGEST_WAIT_SECONDS, max(1.0, waited / 4)))
+        self.queue.send(StartInvocation(invocation_id=queued.invocation_id), delay_seconds=pause)
+        return pause
+
     def remind(self, queued: Invocation) -> Invocation:
         """Set a queued invocation out again. Raises `StaleWrite`."""
         changed = self.invocations.change(queued, {"deadline_at": self.reminder_at(0)})
@@ -79,8 +93,16 @@ class Requeues:
             "deadline_at": self.reminder_at(pause),
             **more,
         }
-        waiting = self.invocations.change(invocation, changes)
+        waiting = self._change(invocation, changes)
         with suppress(VendorUnavailable):
             message = StartInvocation(invocation_id=waiting.invocation_id)
             self.queue.send(message, delay_seconds=pause, group=waiting.user_id)
         return waiting
+
+    def _change(self, invocation: Invocation, changes: dict[str, object]) -> Invocation:
+        """Write the changes; in a session, the next may go first."""
+        if not invocation.in_session:
+            return self.invocations.change(invocation, changes)
+        return self.holds.put_back(
+            invocation, changes, session_states.released(self.clock(), self.keep_session)
+        )

@@ -7,6 +7,7 @@ from castari.adapters.bundle_bucket import BundleBucket
 from castari.adapters.sandboxes import Sandboxes
 from castari.adapters.tables.agents import AgentsTable
 from castari.adapters.tables.build_logs import BuildLogsTable
+from castari.adapters.tables.sessions import SessionsTable
 from castari.adapters.tables.versions import VersionsTable
 from castari.errors import NotFound, StaleWrite
 from castari.messages import TidyAgent
@@ -25,6 +26,7 @@ class Retention:
     bundles: BundleBucket
     pool: WarmPool
     keep: int
+    sessions: SessionsTable
 
     async def tidy(self, message: TidyAgent) -> str:
         """End what waits for former versions, and remove the oldest. Raises `VendorUnavailable`."""
@@ -36,7 +38,9 @@ class Retention:
             if version.version_id != agent.active_version.version_id and version.status != "building":
                 await self.pool.drain(version.version_id)
         await self.pool.refill(agent.user_id, agent.slug)
-        old = [version for version in self._old(agent, versions) if self._withdraw(agent, version)]
+        pinned = self._pinned(agent)
+        unused = [each for each in self._old(agent, versions) if each.version_id not in pinned]
+        old = [version for version in unused if self._withdraw(agent, version)]
         for version in old:
             await self._remove(agent, version)
         return f"{len(old)} old versions removed"
@@ -50,6 +54,11 @@ class Retention:
             *runnable[self.keep - 1 :],
             *[each for each in others if each.status in {"failed", "superseded"}][self.keep :],
         ]
+
+    def _pinned(self, agent: Agent) -> set[str]:
+        """Return the versions whose sandboxes sessions keep: E2B holds on to their snapshots."""
+        sessions = self.sessions.all(agent.agent_id)
+        return {each.version.version_id for each in sessions if each.status not in {"ended", "deleted"}}
 
     def _withdraw(self, agent: Agent, version: Version) -> bool:
         """Mark a version so that nobody can roll back to it; tell whether it may go."""

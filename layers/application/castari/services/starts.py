@@ -6,12 +6,22 @@ from typing import assert_never
 
 from castari.adapters.tables.agents import AgentsTable
 from castari.adapters.tables.invocations import InvocationsTable
-from castari.errors import Conflict, NoCapacity, NotFound, StaleWrite, VendorUnavailable
+from castari.errors import (
+    Conflict,
+    NoCapacity,
+    NotFound,
+    SessionBusy,
+    SessionEnded,
+    StaleWrite,
+    VendorUnavailable,
+)
 from castari.messages import ServeLine, StartInvocation, Work
 from castari.models import Failure, Invocation
 from castari.services import outcomes
+from castari.services.attempts import LaunchFailed
+from castari.services.attendance import Attendance
 from castari.services.finishes import Finishes
-from castari.services.launches import Launches, LaunchFailed
+from castari.services.launches import Launches
 from castari.services.line import Line
 from castari.services.outcomes import Outcome
 from castari.services.requeues import Requeues
@@ -27,6 +37,7 @@ class Starts:
     finishes: Finishes
     requeues: Requeues
     line: Line
+    attendance: Attendance
 
     async def carry_out(self, work: Work) -> str:
         """Do what a message asks for; tell what became of it."""
@@ -70,16 +81,24 @@ class Starts:
             launched = await self.launches.launch(agent, invocation, stored=True, counted=counted)
         except NoCapacity as error:
             return await self._wait_in_line(invocation, error)
+        except (SessionBusy, SessionEnded) as error:
+            return self._without_session(invocation, error)
         except (NotFound, Conflict) as error:
             if isinstance(error, StaleWrite):
                 raise
             self.finishes.without_report(invocation, _agent_gone(str(error)))
             return "the agent is not active"
         except LaunchFailed as failed:
-            return self._settle(failed)
+            return await self._settle(failed)
         await asyncio.gather(self.launches.bound(launched), self.launches.refill(launched))
         await launched.command.let_go()
         return "started on a warm sandbox" if launched.was_warm else "started on a new sandbox"
+
+    def _without_session(self, invocation: Invocation, error: SessionBusy | SessionEnded) -> str:
+        if isinstance(error, SessionBusy):
+            return f"waits {self.requeues.wait(invocation)} s for its session"
+        self.finishes.without_report(invocation, outcomes.session_ended(error.remedy or ""))
+        return "the session cannot be resumed"
 
     async def _wait_in_line(self, invocation: Invocation, why: NoCapacity) -> str:
         self.line.join(invocation)
@@ -87,12 +106,20 @@ class Starts:
         await self.line.serve()
         return f"waits in line: {why}"
 
-    def _settle(self, failed: LaunchFailed) -> str:
+    async def _settle(self, failed: LaunchFailed) -> str:
         """Queue it again where nothing was started, and end it where that cannot be known."""
-        if not isinstance(failed.cause, VendorUnavailable):
-            return self.finishes.by_stored_report(failed.claimed, outcomes.lost()).invocation.status
-        pause = self.requeues.not_started(failed.claimed)
-        return f"queued again for {pause} s: {failed.cause}"
+        match failed.cause:
+            case VendorUnavailable() as cause:
+                pause = self.requeues.not_started(failed.claimed)
+                return f"queued again for {pause} s: {cause}"
+            case SessionEnded() as cause:
+                self.finishes.without_report(failed.claimed, outcomes.session_ended(cause.remedy or ""))
+                return "the session cannot be resumed"
+            case _:
+                finished = self.finishes.by_stored_report(failed.claimed, outcomes.lost())
+                if failed.claimed.in_session:
+                    await self.attendance.end(finished)
+                return finished.invocation.status
 
 
 def _agent_gone(reason: str) -> Outcome:

@@ -1,4 +1,4 @@
-"""Ends what is overdue: open invocations, sandboxes that belong to nobody, warm ones unused."""
+"""Ends what is overdue: open invocations, sandboxes that belong to nobody, warm ones and sessions unused."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from castari.services import invocation_states, outcomes
 from castari.services.finishes import Finishes
 from castari.services.line import Line
 from castari.services.requeues import Requeues
+from castari.services.session_ends import SessionEnds
 from castari.services.warm import WarmPool
 from castari.settings import Limits
 
@@ -38,6 +39,7 @@ class Sweep:
     requeues: Requeues
     pool: WarmPool
     line: Line
+    session_ends: SessionEnds
     limits: Limits
     clock: Clock = utc_now
     strays: dict[str, datetime] = field(default_factory=dict)
@@ -49,9 +51,12 @@ class Sweep:
         done["warm_renewed"], done["warm_expired"] = await self.pool.renew()
         for invocation in islice(self._overdue(), _MOST_AT_ONCE):
             done[f"invocations_{await self._ended(invocation)}"] += 1
+        done["sessions_expired"] = await self.session_ends.expire()
         counted = self.line.capacity.now()
         listed = [sandbox async for sandbox in self.sandboxes.list()]
-        done["capacity_corrected"] = abs(self.line.capacity.reconcile(counted, len(listed)))
+        done["capacity_corrected"] = abs(
+            self.line.capacity.reconcile(counted, sum(not sandbox.is_paused for sandbox in listed))
+        )
         # What is in use is read after what exists: a sandbox claimed meanwhile is then seen as in use.
         in_use = {invocation.sandbox_id for invocation in self.invocations.open()}
         idle = [sandbox for sandbox in listed if sandbox.sandbox_id not in in_use]
@@ -86,10 +91,20 @@ class Sweep:
         # A sandbox is made before anything can start in it, and both are recorded in that order.
         if invocation.sandbox_id is None:
             return self._set_out_again(invocation)
+        if invocation.in_session:
+            return await self._end_in_session(invocation)
         # Its time is over, so it ends first: should we die then, the next round finishes the invocation.
         with suppress(VendorUnavailable):
             await self.sandboxes.kill(invocation.sandbox_id)
         return self.finishes.by_stored_report(invocation, outcomes.lost()).invocation.status
+
+    async def _end_in_session(self, invocation: Invocation) -> str:
+        """Finish first, for that tells whether the sandbox stays; if it does not, it is nobody's then."""
+        finished = self.finishes.by_stored_report(invocation, outcomes.lost())
+        if finished.sandbox_id:
+            with suppress(VendorUnavailable):
+                await self.sandboxes.kill(finished.sandbox_id)
+        return finished.invocation.status
 
     def _set_out_again(self, invocation: Invocation) -> str:
         """Look for a sandbox once more, if that was not tried for too long: nothing was started."""
@@ -112,6 +127,8 @@ class Sweep:
                 return self._run_is_over(about)
             case "warm":
                 return self._is_stray(sandbox, now)
+            case "session":
+                return self.session_ends.is_stray(sandbox)
             case "build":
                 return self._build_is_over(about)
             case _:

@@ -26,6 +26,7 @@ from castari.models import DailyUsage, Invocation, InvocationStatus, WarmSandbox
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
+Write = dict[str, Any]
 _KEPT_SECONDS = 90 * 24 * 3600
 _OPEN = {"open": "open"}
 """Present on a row until it is terminal: what an index lists by deadline."""
@@ -46,9 +47,8 @@ class InvocationsTable:
         Raises `WarmSandboxTaken` if somebody else was faster, `RequestRepeated` if the key is in use,
         `StaleWrite` if the id is.
         """
-        put = self.first_write(invocation)
-        key_claim = requests.claim(self.name, invocation.request, invocation) if invocation.request else None
-        self._write(put, taking, key_claim)
+        put, *claim = self.creation(invocation)
+        self._write(put, taking, claim[0] if claim else None)
 
     def change(
         self, invocation: Invocation, changes: Mapping[str, object], *, taking: WarmSandbox | None = None
@@ -57,7 +57,7 @@ class InvocationsTable:
 
         Raises `WarmSandboxTaken` if the warm sandbox is gone, `StaleWrite` if the row moved on.
         """
-        self._write({"Update": self._update(invocation, changes)}, taking, None)
+        self._write(self.update(invocation, changes), taking, None)
         return invocation.model_copy(update=dict(changes))
 
     def finish(
@@ -72,9 +72,8 @@ class InvocationsTable:
 
         Raises `StaleWrite` for all but the first who tries.
         """
-        update = {"Update": self._update(invocation, {**changes, "open": None})}
+        update, *freed = self.ending(invocation, changes, again=again)
         counted = {"Update": self.usage.increment(invocation.user_id, usage)}
-        freed = [requests.free(self.name, invocation.request)] if invocation.request and again else []
         try:
             transactions.write(self.client, [update, counted, *freed])
         except transactions.ConditionsFailed as error:
@@ -143,6 +142,27 @@ class InvocationsTable:
         with aws_errors("DynamoDB"):
             self.client.delete_item(TableName=self.name, Key=key(invocation_id=invocation_id))
 
+    def creation(self, invocation: Invocation) -> list[Write]:
+        """Return what writes a first row and, if it has one, takes its idempotency key: of a transaction."""
+        claim = [requests.claim(self.name, invocation.request, invocation)] if invocation.request else []
+        return [self.first_write(invocation), *claim]
+
+    def update(self, invocation: Invocation, changes: Mapping[str, object]) -> Write:
+        """Return what changes a row that has the status and attempt of `invocation`: of a transaction."""
+        expected = {"status": invocation.status, "attempt": invocation.attempt}
+        return {
+            "Update": {
+                "TableName": self.name,
+                "Key": key(invocation_id=invocation.invocation_id),
+                **set_expression(changes, expected),
+            }
+        }
+
+    def ending(self, invocation: Invocation, changes: Mapping[str, object], *, again: bool) -> list[Write]:
+        """Return what makes a row terminal and, with `again`, frees its idempotency key: of a transaction."""
+        freed = [requests.free(self.name, invocation.request)] if invocation.request and again else []
+        return [self.update(invocation, {**changes, "open": None}), *freed]
+
     def _write(
         self, write: Mapping[str, Any], taking: WarmSandbox | None, request: Mapping[str, Any] | None
     ) -> None:
@@ -184,14 +204,6 @@ class InvocationsTable:
     def first_item(self, invocation: Invocation) -> dict[str, Any]:
         """Return a first row."""
         return to_item(invocation, **_OPEN, expires_at_epoch=_expiry(invocation.created_at))
-
-    def _update(self, invocation: Invocation, changes: Mapping[str, object]) -> dict[str, Any]:
-        expected = {"status": invocation.status, "attempt": invocation.attempt}
-        return {
-            "TableName": self.name,
-            "Key": key(invocation_id=invocation.invocation_id),
-            **set_expression(changes, expected),
-        }
 
     def _query(
         self,
