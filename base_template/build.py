@@ -66,7 +66,9 @@ def _users(definition: Definition) -> str:
 
 def _packages(definition: Definition) -> str:
     packages = (f"{name}@{version}" for name, version in definition.npm_packages.items())
-    return "npm install -g --ignore-scripts --no-audit --no-fund " + " ".join(map(shlex.quote, packages))
+    # The links come next: npm would not replace those of the image, and finds its place from where node is.
+    options = "-g --prefix /usr/local --no-bin-links --ignore-scripts --no-audit --no-fund"
+    return f"npm install {options} " + " ".join(map(shlex.quote, packages))
 
 
 def _commands(definition: Definition) -> str:

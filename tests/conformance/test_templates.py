@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2b import SandboxException
+from e2b import SandboxException, Template
 from e2b.exceptions import BuildException
 
+from base_template.build import describe
+from local.sandboxes.definition import load_definition
 from tests.conformance.conftest import ENGINE, Sdk, step
 
 pytestmark = [
@@ -282,3 +284,17 @@ async def _templates(sdk: Sdk, call: str, *arguments: Any) -> Any:
 
 async def _exists(sdk: Sdk, name: str) -> bool:
     return bool(await _templates(sdk, "exists", name))
+
+
+async def test_what_builds_the_base_template_on_e2b_builds_here(sdk: Sdk, name: str) -> None:
+    if sdk.flavour != "sync":
+        pytest.skip("its description is written with the sync SDK")
+    definition = load_definition()
+    options = {key: value for key, value in sdk.server.options.items() if key != "sandbox_url"}
+    await sdk(Template.build, describe(definition), name, **options)
+    sandbox = await sdk.create(name)
+    told = await output(sdk, sandbox, "id -un; node --version; which tsx esbuild; ls -d /opt/castari/runner")
+    version = next(each for key, each in definition.npm_packages.items() if key.startswith("node-"))
+    paths = ["/usr/local/bin/tsx", "/usr/local/bin/esbuild", "/opt/castari/runner"]
+    assert told.split() == ["user", f"v{version}", *paths]
+    await sdk(sandbox.kill)
