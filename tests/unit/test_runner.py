@@ -118,7 +118,8 @@ def test_a_prompt_that_cannot_be_fetched_is_reported_and_the_agent_ended(run: Ru
 def test_the_agent_sees_its_secrets_but_not_what_the_runner_is_told(run: Run) -> None:
     environment = run("env")["stdout"]
     assert "SECRET=from the secret store" in environment
-    assert "CASTARI_" not in environment
+    told = [line.partition("=")[0] for line in environment.splitlines() if line.startswith("CASTARI_")]
+    assert told == ["CASTARI_USAGE_FILE"]
     assert "signature" not in environment
 
 
@@ -220,3 +221,31 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_what_the_agent_says_it_used_is_in_the_report_and_leaves_no_file(run: Run) -> None:
+    said = (
+        'echo \'{"input_tokens": 7, "cost_usd": 0.5}\' >> "$CASTARI_USAGE_FILE"; echo "$CASTARI_USAGE_FILE"'
+    )
+    report = run("sh", "-c", said)
+    assert report["usage"] == {"input_tokens": 7, "output_tokens": 0, "cost_micro_dollars": 500_000}
+    assert not Path(report["stdout"].strip()).exists()
+    assert "usage" not in run("true")
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_only_a_session_keeps_what_the_agent_leaves_running(run: Run, keeps: bool) -> None:
+    left = int(run("sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!", keeps_processes=keeps)["stdout"])
+    deadline = time.monotonic() + 5
+    while not keeps and _lives(left) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert _lives(left) == keeps
+    if keeps:
+        os.kill(left, signal.SIGKILL)

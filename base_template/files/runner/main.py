@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from runner.process import JOB_VARIABLE, PROMPT_VARIABLE, Agent, kill_group, read_command, spawn
+from runner.process import JOB_VARIABLE, PROMPT_VARIABLE, Agent, kill_group, read_command, spawn, usage_file
 
 TYPE_CHECKING = False  # The typing module costs milliseconds that the agent would start later.
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def main(run_file: str) -> int:
         prompt, problem = _prompt(agent, job)
         spool = Spool(job.get("spool_folder"), stdout, stderr, job["kept_bytes"])
         ending = _follow(agent, prompt, spool, ends_at, keeps=job.get("keeps_processes", False))
-        facts = report.ending_facts(ending, stderr, oom_kills)
+        facts = report.ending_facts(ending, stderr, oom_kills) | _usage()
     facts |= {"problem": problem, "agent_milliseconds": round((time.monotonic() - began) * 1000)}
     report.hand_in(job, facts, stdout, ends_at)
     return 0
@@ -62,6 +62,15 @@ def _prompt(agent: Agent, job: dict[str, Any]) -> tuple[bytes, str | None]:
     except OSError as error:
         kill_group(agent)
         return b"", f"the prompt could not be fetched: {error}"
+
+
+def _usage() -> dict[str, Any]:
+    """Return what the agent says it used; most say nothing, and pay for nothing."""
+    if not os.path.lexists(usage_file()):
+        return {}
+    from runner.usage import collect
+
+    return {"usage": collect(usage_file())}
 
 
 def _follow(agent: Agent, prompt: bytes, spool: Spool, ends_at: float, *, keeps: bool) -> Ending:

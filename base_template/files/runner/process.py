@@ -28,7 +28,13 @@ def read_command(path: str) -> tuple[str, list[str]]:
 def agent_environment(folder: str) -> dict[str, str]:
     """Return our own environment without what only the runner is told."""
     hidden = {JOB_VARIABLE, PROMPT_VARIABLE, "OLDPWD", "_"}
-    return {name: value for name, value in os.environ.items() if name not in hidden} | {"PWD": folder}
+    more = {"PWD": folder, "CASTARI_USAGE_FILE": usage_file()}
+    return {name: value for name, value in os.environ.items() if name not in hidden} | more
+
+
+def usage_file() -> str:
+    """Return where the agent may say what it used; there is no such file until it does."""
+    return f"/tmp/castari-usage-{os.getpid()}"  # noqa: S108 - the sandbox is the agent's own
 
 
 def spawn(folder: str, words: list[str]) -> Agent:

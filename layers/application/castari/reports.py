@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Base64Bytes, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Base64Bytes, BaseModel, BeforeValidator, ConfigDict, Field
 
 _TEXT_BYTES = 160_000
 """100 KiB of answer in base64, with room; a DynamoDB row ends at 400 KB."""
@@ -22,6 +22,29 @@ BoundedText = Annotated[str | None, AfterValidator(_fits)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
+_MOST_USED = 10**12
+
+
+def _plausible(value: object) -> int:
+    """Return a count that an agent claims, or 0 for anything that is none: it must not spoil the report."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        return 0
+    return min(value, _MOST_USED)
+
+
+ClaimedCount = Annotated[int, BeforeValidator(_plausible)]
+
+
+class ReportedUsage(BaseModel):
+    """What the agent says it used."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    input_tokens: ClaimedCount = 0
+    output_tokens: ClaimedCount = 0
+    cost_micro_dollars: ClaimedCount = 0
+
+
 class RunReport(BaseModel):
     """How one attempt ended. `problem` is set when the agent could not be run at all."""
 
@@ -29,6 +52,7 @@ class RunReport(BaseModel):
 
     invocation_id: str
     attempt: int
+    usage: ReportedUsage = ReportedUsage()
     problem: Annotated[str, Field(max_length=2_000)] | None = None
     exit_code: Annotated[int, Field(ge=0, le=255)] | None = None
     signal: Annotated[int, Field(ge=1, le=64)] | None = None

@@ -17,6 +17,7 @@ from castari.services.outcomes import NOTHING_STARTED, Outcome
 from castari.services.requeues import Requeues
 
 _STDERR_BYTES = 32 * 1024
+_USED = ("input_tokens", "output_tokens", "cost_micro_dollars")
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Finishes:
     def by_report(self, invocation: Invocation, report: RunReport) -> Finished:
         """Finish with what the runner handed in for this attempt."""
         outcome = outcomes.of_report(report, invocation.timeout_seconds)
-        facts = _answer(invocation, report) | _log(report)
+        facts = _answer(invocation, report) | _log(report) | report.usage.model_dump()
         return self._finish(invocation, outcome, facts, reported=True)
 
     def by_stored_report(self, invocation: Invocation, otherwise: Outcome) -> Finished:
@@ -95,7 +96,8 @@ class Finishes:
             "finished_at": now,
             "duration_milliseconds": _milliseconds(invocation.started_at or invocation.created_at, now),
         }
-        usage = DailyUsage(date=now.date(), invocation_count=1)
+        used = {name: more[name] for name in _USED if name in more}
+        usage = DailyUsage.model_validate({"date": now.date(), "invocation_count": 1, **used})
         try:
             again = outcome.failure is not None and outcome.failure.code in NOTHING_STARTED
             if invocation.in_session and invocation.status == "running":
