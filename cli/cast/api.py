@@ -49,7 +49,7 @@ class Api:
         """Return the object of the answer."""
         return _object(self._send("GET", path))
 
-    def list(self, path: str, **params: int) -> list[Json]:
+    def list(self, path: str, **params: int | str) -> list[Json]:
         """Return the list of the answer."""
         return _objects(self._send("GET", path, params=params))
 
@@ -79,7 +79,7 @@ class Api:
         path: str,
         *,
         body: Json | None = None,
-        params: Mapping[str, int] | None = None,
+        params: Mapping[str, int | str] | None = None,
         files: _Files | None = None,
     ) -> httpx.Response:
         try:

@@ -45,14 +45,12 @@ def _finished(account: Account, **fields: Any) -> Invocation:
     now = datetime.now(UTC)
     invocation = Invocation(
         invocation_id=new_id("inv"),
-        session_id=new_id("sess"),
         user_id=account.user_id,
         agent_id=agent.agent_id,
         slug="poet",
         timeout_seconds=120,
         deadline_at=now + timedelta(hours=1),
-        created_at=now,
-        **fields,
+        **{"session_id": new_id("sess"), "created_at": now, **fields},
     )
     bootstrap.invocations_table().create(invocation)
     return invocation
@@ -135,3 +133,29 @@ def test_an_invocation_of_another_agent_is_not_found(poet: Account) -> None:
     reply = poet.api.request("GET", f"/agents/other/invocations/{made.invocation_id}")
     assert (reply.status, reply.json) == (404, {"detail": "Invocation not found"})
     assert poet.api.request("GET", f"{PATH}/inv_unknown").status == 404
+
+
+def test_the_history_is_cut_by_status_session_and_time(poet: Account) -> None:
+    now = datetime.now(UTC)
+    told = [("ada", "completed"), ("bob", "completed"), ("ada", "failed"), ("ada", "completed")]
+    made = [
+        _finished(
+            poet, session_id=session, status=status, created_at=now - timedelta(hours=age)
+        ).invocation_id
+        for age, (session, status) in enumerate(told)
+    ]
+
+    def listed(**query: object) -> list[str]:
+        reply = poet.api.request("GET", PATH, **query)
+        assert reply.status == 200, reply.json
+        return [each["invocation_id"] for each in reply.json]
+
+    between = (now - timedelta(minutes=90)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert listed() == made
+    assert listed(status="failed") == [made[2]]
+    assert listed(session_id="ada") == [made[0], made[2], made[3]]
+    assert listed(session_id="ada", status="completed", limit=1, offset=1) == [made[3]]
+    assert listed(since=between) == made[:2]
+    assert listed(until=between) == made[2:]
+    for wrong in ({"status": "lazy"}, {"since": "yesterday"}, {"since": between, "until": between}):
+        assert poet.api.request("GET", PATH, None, **wrong).status == 422

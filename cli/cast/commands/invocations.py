@@ -17,10 +17,25 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at an 
 
 
 @app.command("list")
-def list_invocations(slug: Slug, limit: Limit = 20, offset: Offset = 0, as_json: AsJson = False) -> None:
+def list_invocations(
+    slug: Slug,
+    *,
+    status: Annotated[str | None, typer.Option("--status", help="Only those of this status.")] = None,
+    session: Annotated[
+        str | None, typer.Option("--session", "-s", metavar="SESSION", help="Only those of this session.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="Made then or later: 2026-01-31T08:00:00Z.")
+    ] = None,
+    limit: Limit = 20,
+    offset: Offset = 0,
+    as_json: AsJson = False,
+) -> None:
     """List an agent's invocations, newest first."""
+    wanted = {"status": status, "session_id": session, "since": since}
+    chosen = {name: value for name, value in wanted.items() if value is not None}
     with Api(configuration.connection()) as api:
-        invocations = api.list(agent_path(slug, "invocations"), limit=limit, offset=offset)
+        invocations = api.list(agent_path(slug, "invocations"), limit=limit, offset=offset, **chosen)
     if as_json:
         console.result_json(invocations)
     elif invocations:

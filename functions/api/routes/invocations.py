@@ -4,6 +4,7 @@ from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
+from pydantic import AwareDatetime
 
 from castari import bootstrap
 from castari.http.idempotency import batch_requests_of, request_of
@@ -17,6 +18,7 @@ from castari.http.routing import (
     SecondsGone,
     create_router,
 )
+from castari.models import History, InvocationStatus
 from castari.observability import logger, metrics
 from castari.schemas.invocations import (
     InvocationAccepted,
@@ -30,6 +32,10 @@ router = create_router()
 _TAGS = ["invocations"]
 Wait = Annotated[float, Query(ge=0, le=20, description="seconds to wait for it to be over")]
 _INVOCATIONS = "/agents/<slug>/invocations"
+_Status = Annotated[InvocationStatus | None, Query(description="only those of this status")]
+_Session = Annotated[str | None, Query(max_length=128, description="only those of this session")]
+_Since = Annotated[AwareDatetime | None, Query(description="only those made at this time or later")]
+_Until = Annotated[AwareDatetime | None, Query(description="only those made before this time")]
 
 
 @router.post(_INVOCATIONS, summary="Queue an invocation", tags=_TAGS, status_code=202)
@@ -72,11 +78,20 @@ def submit_batch(
 
 @router.get(_INVOCATIONS, summary="List invocations", tags=_TAGS)
 def list_invocations(
-    slug: Named, caller: Caller, limit: Limit = 20, offset: Offset = 0
+    slug: Named,
+    caller: Caller,
+    *,
+    status: _Status = None,
+    session_id: _Session = None,
+    since: _Since = None,
+    until: _Until = None,
+    limit: Limit = 20,
+    offset: Offset = 0,
 ) -> list[InvocationResponse]:
     """Return an agent's invocations, newest first; answers over 100 KB are in the single one only."""
     agent = bootstrap.agents().get(caller.user_id, slug)
-    listed = bootstrap.invocations().list_for_agent(agent, limit=limit, offset=offset)
+    history = History(status=status, session_id=session_id, since=since, until=until)
+    listed = bootstrap.invocations().list_for_agent(agent, limit=limit, offset=offset, history=history)
     return [InvocationResponse.of_invocation(invocation) for invocation in listed]
 
 

@@ -175,6 +175,15 @@ class Failure(Model):
     signal: str | None = None
 
 
+class History(Model):
+    """Which of an agent's invocations are wanted; `since` counts and `until` does not."""
+
+    status: InvocationStatus | None = None
+    session_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 class PastAttempt(Model):
     """An attempt that came to nothing, and after which another one was made."""
 

@@ -9,10 +9,10 @@ from castari.adapters.queues import Queue
 from castari.adapters.results import ResultBucket
 from castari.adapters.tables.invocations import InvocationsTable
 from castari.clock import Clock, utc_now
-from castari.errors import Conflict, NotFound, RequestRepeated, TooLarge
+from castari.errors import Conflict, NotFound, RequestRepeated, TooLarge, Unprocessable
 from castari.ids import new_id
 from castari.messages import StartInvocation
-from castari.models import ActiveVersion, Agent, Invocation, RequestKey
+from castari.models import ActiveVersion, Agent, History, Invocation, RequestKey
 from castari.services.requests import Requests
 from castari.services.requeues import REMINDER_SECONDS
 from castari.settings import Limits
@@ -121,9 +121,16 @@ class Invocations:
             raise NotFound("Invocation not found")
         return invocation
 
-    def list_for_agent(self, agent: Agent, *, limit: int, offset: int) -> list[Invocation]:
-        """Return the agent's invocations, newest first; long answers are left where they are."""
-        return self.invocations.list_for_agent(agent.agent_id, limit=limit, offset=offset)
+    def list_for_agent(
+        self, agent: Agent, *, limit: int, offset: int, history: History | None = None
+    ) -> list[Invocation]:
+        """Return the agent's invocations, newest first; long answers are left where they are.
+
+        Raises `Unprocessable` for a span of time that ends before it begins.
+        """
+        if history and history.since and history.until and history.since >= history.until:
+            raise Unprocessable("must be later than `since`", field=("query", "until"))
+        return self.invocations.list_for_agent(agent.agent_id, limit=limit, offset=offset, history=history)
 
     def with_answer(self, invocation: Invocation) -> Invocation:
         """Return the invocation with its answer read from wherever it is kept, cut to what can be sent."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,7 +21,7 @@ from castari.adapters.tables.codec import (
 from castari.adapters.tables.usage import UsageTable
 from castari.adapters.tables.warm import WarmTable
 from castari.errors import NotFound, RequestRepeated, StaleWrite, VendorUnavailable, WarmSandboxTaken
-from castari.models import DailyUsage, Invocation, InvocationStatus, WarmSandbox
+from castari.models import DailyUsage, History, Invocation, InvocationStatus, WarmSandbox
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -105,9 +105,32 @@ class InvocationsTable:
             )
         return cast("InvocationStatus", found["Item"]["status"]["S"]) if "Item" in found else None
 
-    def list_for_agent(self, agent_id: str, *, limit: int, offset: int) -> list[Invocation]:
-        """Return an agent's invocations, newest first."""
-        rows = self._query("by_agent", "agent_id = :v", {":v": agent_id}, newest_first=True)
+    def list_for_agent(
+        self, agent_id: str, *, limit: int, offset: int, history: History | None = None
+    ) -> list[Invocation]:
+        """Return those of an agent's invocations that are wanted, newest first.
+
+        Times are part of the index's key; status and session are looked for among the rows between them.
+        """
+        wanted = history or History()
+        condition, values = (
+            "agent_id = :v AND created_at BETWEEN :since AND :until",
+            {
+                ":v": agent_id,
+                ":since": encode_time(wanted.since) if wanted.since else "0",
+                # Up to the microsecond before.
+                ":until": encode_time(wanted.until - timedelta(microseconds=1)) if wanted.until else "9",
+            },
+        )
+        terms, names = [], {}
+        for name, value in (("status", wanted.status), ("session_id", wanted.session_id)):
+            if value is not None:
+                terms.append(f"#{name} = :{name}")
+                names[f"#{name}"] = name
+                values[f":{name}"] = value
+        rows = self._query(
+            "by_agent", condition, values, names=names, filtered=" AND ".join(terms), newest_first=True
+        )
         return list(islice(rows, offset, offset + limit))
 
     def arrivals(self, agent_id: str, since: datetime, *, limit: int) -> list[datetime]:
@@ -212,6 +235,7 @@ class InvocationsTable:
         values: Mapping[str, str],
         *,
         names: Mapping[str, str] | None = None,
+        filtered: str = "",
         newest_first: bool = False,
     ) -> Iterator[Invocation]:
         query: dict[str, Any] = {
@@ -221,6 +245,7 @@ class InvocationsTable:
             "ExpressionAttributeValues": {name: {"S": value} for name, value in values.items()},
             "ScanIndexForward": not newest_first,
             **({"ExpressionAttributeNames": dict(names)} if names else {}),
+            **({"FilterExpression": filtered} if filtered else {}),
         }
         with aws_errors("DynamoDB"):
             for page in self.client.get_paginator("query").paginate(**query):
