@@ -11,7 +11,7 @@ PYTHON_CODE := layers/application functions cli local bench base_template tests
 STACK := $(AS_ROOT) $(BIN)/python -m local.stack
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo up down top test check bench soak template build openapi schema lock
+.PHONY: help setup demo up down top test check bench drain soak template build openapi schema lock
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z]*\):[^#]*##/\1/p' $(MAKEFILE_LIST) | while read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
@@ -53,6 +53,9 @@ build:  ## Build the template's functions and layers for AWS into .aws-sam
 
 bench: up  ## Measure, print and write bench/results/latest.json; ONLY=sandbox runs a part
 	@$(AS_ROOT) $(BIN)/python -m bench $(ONLY)
+
+drain: setup  ## Simulate the limits of an E2B plan with ten times as many runs as the tests do
+	CASTARI_TIMES_AS_MANY=10 $(BIN)/python -m pytest tests/functional/test_capacity.py --timeout 3600
 
 soak: up  ## Ten thousand sandboxes in a row, then count what is left
 	@$(AS_ROOT) $(BIN)/python -m bench soak
