@@ -41,6 +41,9 @@ else
 	@$(AS_ROOT) $(BIN)/python -m pytest tests/attack
 endif
 
+faults: up  ## Five hundred invocations while AWS and the sandbox service fail at each tenth call
+	@FAULTS_COUNT=500 $(AS_ROOT) $(BIN)/python -m pytest tests/faults
+
 check: setup  ## Everything that needs no running platform: format, lint, types, template, build
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .

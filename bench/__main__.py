@@ -1,4 +1,4 @@
-"""Runs the benches: `python -m bench [lambda|sandbox|neighbour|deploy|invoke …]`, or `soak`."""
+"""Runs the benches: `python -m bench [lambda|sandbox|neighbour|deploy|invoke …]`, `billing` or `soak`."""
 
 import sys
 from collections.abc import Callable
@@ -13,9 +13,10 @@ PARTS = {
     "neighbour": "bench.neighbour",
     "deploy": "bench.deploy",
     "invoke": "bench.invoke",
+    "billing": "bench.billing",
     "soak": "bench.soak",
 }
-ON_DEMAND = {"soak"}
+ON_DEMAND = {"billing", "soak"}
 
 
 def main(arguments: list[str]) -> int:
@@ -27,7 +28,7 @@ def main(arguments: list[str]) -> int:
     chosen = set(arguments) or PARTS.keys() - ON_DEMAND
     report = Report()
     broken = [part for part in PARTS if part in chosen and not _measured(part, report)]
-    results = RESULTS.with_name("soak.json") if chosen <= ON_DEMAND else RESULTS
+    results = RESULTS.with_name(f"{'-'.join(sorted(chosen))}.json") if chosen <= ON_DEMAND else RESULTS
     report.write(results)
     print(f"\n{report}\n\nwritten to {results}")
     return 1 if broken else 0

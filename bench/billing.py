@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.agents import SLEEPER, BenchAgent, bench_agent, pack
 from bench.report import Report
-from bench.stack import Stack, until
+from bench.stack import Stack, running_stack, until
 
 FUNCTIONS = ("Api", "Start", "Complete", "Sweep")
 """Whoever works for a queued invocation; sweep destroys its sandbox and makes the next one ready."""
@@ -16,12 +16,18 @@ _REPORT = re.compile(r"REPORT RequestId: (\S+)\t.*Billed Duration: ([0-9.]+) ms"
 _AFTERMATH_SECONDS = 2.0
 
 
-def measure_billing(stack: Stack, report: Report) -> None:
-    """Count `billed_ms_async_1s` and `_30s`: the same agent, once short and once long."""
+def measure(report: Report) -> None:
+    """Count `billed_ms_async_1s`, `_30s` and `_300s`, which takes as long as that."""
+    with running_stack() as stack:
+        measure_billing(stack, report, (1, 30, 300))
+
+
+def measure_billing(stack: Stack, report: Report, runs: Sequence[int] = (1, 30)) -> None:
+    """Count `billed_ms_async_1s` and so on: the same agent, once short and once long."""
     with bench_agent(stack, SLEEPER) as agent:
         agent.deploy(pack(SLEEPER))
         _billed(agent, 0)  # starts the workers, so that neither side pays for that
-        for seconds in (1, 30):
+        for seconds in runs:
             report.counts[f"billed_ms_async_{seconds}s"] = _billed(agent, seconds)
 
 
@@ -29,7 +35,9 @@ def _billed(agent: BenchAgent, seconds: int) -> float:
     until("a warm sandbox", 30, agent.warm_rows)
     begin = time()
     path = f"/agents/{agent.slug}/invocations"
-    invocation = agent.stack.call("POST", path, json={"prompt": str(seconds)}).json()["invocation_id"]
+    invocation = agent.stack.call(
+        "POST", path, json={"prompt": str(seconds), "timeout_seconds": seconds + 30}
+    ).json()["invocation_id"]
     row = until("the end of the invocation", seconds + 60, lambda: _finished(agent.stack, invocation), 0.1)
     sleep(_AFTERMATH_SECONDS)
     marks = [invocation, row["sandbox_id"], f'"slug":"{agent.slug}"', f'"path":"/api/v1{path}"']

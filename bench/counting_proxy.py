@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import time
-from typing import Literal
+from typing import Literal, TypeVar
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector, web
 from yarl import URL
@@ -40,7 +40,7 @@ class CountingProxy:
         name = f"{request.method} {request.headers.get('X-Amz-Target', request.path)}"
         self.calls.append(Call(time(), name))
         self.watch(name, "come")
-        headers = [(k, v) for k, v in request.headers.items() if k.lower() not in _HOP_HEADERS]
+        headers = self.headers(request)
         target = URL(self.upstream + request.raw_path, encoded=True)
         body = request.content if request.body_exists else None
         session = request.app[_SESSION]
@@ -49,6 +49,10 @@ class CountingProxy:
         ) as answer:
             self.watch(name, "answered")
             return await _relay(request, answer)
+
+    def headers(self, request: web.Request) -> list[tuple[str, str]]:
+        """Return the headers that go on to the upstream."""
+        return [(k, v) for k, v in request.headers.items() if k.lower() not in _HOP_HEADERS]
 
 
 async def _relay(request: web.Request, answer: ClientResponse) -> web.StreamResponse:
@@ -71,10 +75,19 @@ async def _relay(request: web.Request, answer: ClientResponse) -> web.StreamResp
 _SESSION = web.AppKey("session", ClientSession)
 
 
+ProxyT = TypeVar("ProxyT", bound=CountingProxy)
+
+
 @contextmanager
 def counting_proxy(upstream: str) -> Iterator[CountingProxy]:
     """Serve a proxy in front of `upstream` on a free loopback port, from a thread of its own."""
-    proxy = CountingProxy(upstream)
+    with served(CountingProxy(upstream)) as proxy:
+        yield proxy
+
+
+@contextmanager
+def served(proxy: ProxyT) -> Iterator[ProxyT]:
+    """Serve any such proxy until the block ends."""
     loop = asyncio.new_event_loop()
     ready = threading.Event()
     thread = threading.Thread(target=_serve, args=(loop, proxy, ready), daemon=True)

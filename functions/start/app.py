@@ -1,12 +1,17 @@
 """Queue: starts invocations and leaves them to themselves."""
 
+from contextlib import suppress
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from castari import batches, bootstrap_sandboxes
+from castari import batches, bootstrap, bootstrap_sandboxes
+from castari.errors import VendorUnavailable
 from castari.messages import WORK
 from castari.observability import logger, metrics, tracer
+
+_RETRY_SECONDS = 10
+"""The queue hides a message for as long as any start may take; that one failed is known at once."""
 
 
 def _start(body: str) -> None:
@@ -15,9 +20,14 @@ def _start(body: str) -> None:
     logger.info("start", extra={**work.model_dump(mode="json"), "result": result})
 
 
+def _release(receipt_handle: str) -> None:
+    with suppress(VendorUnavailable):
+        bootstrap.invocation_queue().release(receipt_handle, seconds=_RETRY_SECONDS)
+
+
 @tracer.capture_lambda_handler(capture_response=False)
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Start what a batch of messages names."""
-    return batches.process(event, context, _start)
+    return batches.process(event, context, _start, release=_release)

@@ -12,6 +12,7 @@ from castari.adapters.tables.invocations import InvocationsTable
 from castari.errors import SandboxLost, StaleWrite, VendorUnavailable
 from castari.messages import StartInvocation
 from castari.models import Agent, Invocation, WarmSandbox
+from castari.schemas.invocations import InvocationResponse
 from castari.services.requeues import QUEUE_SECONDS, REMINDER_SECONDS
 from tests.mortal import Died, Mortal
 from tests.world import World
@@ -59,6 +60,8 @@ async def test_a_lost_attempt_of_an_agent_that_may_run_twice_is_made_again_in_an
     world.runner.store(world.runner.report(world.sandboxes.alive[str(row.sandbox_id)].commands[0][1]))
     assert world.worker().completions.complete(row.invocation_id, 1) == "running already"
     assert world.worker().completions.complete(row.invocation_id, 2) == "completed"
+    shown = InvocationResponse.of_invocation(world.worker().table.get(row.invocation_id))
+    assert (shown.attempt, [each.number for each in shown.past_attempts]) == (2, [1])
 
 
 async def test_retries_are_counted_and_end(world: World) -> None:

@@ -54,3 +54,20 @@ def test_a_full_disk_is_told_from_other_failures(stderr: str) -> None:
     failure = of_report(ended(stderr), 120).failure
     assert failure is not None
     assert failure.code == "disk_full"
+
+
+@pytest.mark.parametrize(
+    ("stderr", "code"),
+    [
+        ("Error: connect ENETUNREACH 2001:db8::1:443 - Local (:::0)", "network_unreachable"),
+        ("Error: getaddrinfo EAI_AGAIN api.example.com", "network_unreachable"),
+        ("OSError: [Errno 101] Network is unreachable", "network_unreachable"),
+        ("Error: getaddrinfo ENOTFOUND api.exmaple.com", "nonzero_exit"),
+        ("Error: connect ECONNREFUSED 127.0.0.1:5432", "nonzero_exit"),
+    ],
+)
+def test_a_network_out_of_reach_is_told_from_a_wrong_host(stderr: str, code: str) -> None:
+    failure = of_report(ended(stderr), 120).failure
+    assert failure is not None
+    assert failure.code == code
+    assert failure.message.endswith(f"ended with exit code 1: {stderr}")

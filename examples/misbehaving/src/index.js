@@ -1,7 +1,7 @@
 // Does what its prompt names and a good agent does not, to show that the platform holds. Only ever run it in a sandbox.
 import { existsSync, readFileSync } from "node:fs";
 import * as limits from "./limits.js";
-import { host } from "./network.js";
+import { host, unreachable } from "./network.js";
 import * as output from "./output.js";
 import * as processes from "./processes.js";
 
@@ -23,6 +23,7 @@ const deeds = {
   flood: output.flood,
   binary: output.binary,
   host,
+  unreachable,
 };
 
 function deed() {

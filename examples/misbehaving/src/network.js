@@ -13,6 +13,12 @@ export async function host(...targets) {
   process.exitCode = knocks.some(([, outcome]) => outcome === "REACHED") ? 1 : 0;
 }
 
+/** There is no IPv6 in a sandbox, so this address of the documentation has no route. */
+export async function unreachable() {
+  const socket = connect({ host: "2001:db8::1", port: 443 });
+  await new Promise((_, failed) => socket.on("error", failed));
+}
+
 function knock(target) {
   const colon = target.lastIndexOf(":");
   const socket = connect({ host: target.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(target.slice(colon + 1)) });

@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.stack, pytest.mark.root]
         ("heap", 500, "failed", "heap_out_of_memory"),
         ("disk", 500, "failed", "disk_full"),
         ("segv", 500, "failed", "killed"),
+        ("abort", 500, "failed", "killed"),
+        ("unreachable", 500, "failed", "network_unreachable"),
         ("sleep", 504, "timed_out", "timeout"),
         ("stubborn", 504, "timed_out", "timeout"),
     ],

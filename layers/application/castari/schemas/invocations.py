@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, AwareDatetime, Field
 from pydantic_core import PydanticCustomError
 
-from castari.models import Failure, Invocation, InvocationStatus, OutputStream
+from castari.models import Failure, Invocation, InvocationStatus, OutputStream, PastAttempt
 from castari.schemas.fields import SessionId, TimeoutSeconds
 from castari.schemas.shapes import Request, Response
 from castari.schemas.usage import MICRO_DOLLARS
@@ -81,6 +81,10 @@ class InvocationResponse(Response):
     duration_ms: int | None
     status: InvocationStatus
     failure: Failure | None
+    attempt: int = 0
+    """How many tries there were, this one included."""
+    past_attempts: tuple[PastAttempt, ...] = ()
+    """Those whose sandbox was lost."""
     notice: str | None
     """What may surprise about a completed invocation, and how to mend it."""
     stderr_tail: str | None

@@ -11,6 +11,11 @@ _SHELL_SIGNAL_BASE = 128
 _HEAP_TEXTS = ("heap out of memory", "Reached heap limit")
 # Node has no name for EDQUOT and prints its number.
 _DISK_TEXTS = ("ENOSPC", "No space left on device", "EDQUOT", "Disk quota exceeded", "errno: -122")
+# Not ENOTFOUND or ECONNREFUSED: those are about one host, and may be a slip in its name.
+_NETWORK_TEXTS = (
+    "ENETUNREACH", "EHOSTUNREACH", "EAI_AGAIN", "ENETDOWN", "Network is unreachable", "No route to host",
+    "Temporary failure in name resolution",
+)  # fmt: skip
 _REASON_CHARACTERS = 300
 
 NOTHING_STARTED: frozenset[FailureCode] = frozenset(
@@ -133,6 +138,12 @@ def _cause(report: RunReport) -> tuple[FailureCode, str, str]:
     if report.signal:
         name = _signal_name(report.signal)
         return "killed", f"the agent was ended by {name}", "its stderr may tell why"
+    if any(text in stderr for text in _NETWORK_TEXTS):
+        return (
+            "network_unreachable",
+            f"the network was out of the agent's reach: {_exit_message(report, stderr)}",
+            "sandboxes reach public IPv4 addresses only: check the host that its stderr names",
+        )
     return "nonzero_exit", _exit_message(report, stderr), "mend what its stderr names, then deploy again"
 
 

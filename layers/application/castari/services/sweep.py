@@ -85,6 +85,8 @@ class Sweep:
             return "moved_on"
         except VendorUnavailable:
             return "left"
+        except Exception:  # noqa: BLE001 - a row that nobody foresaw must not keep the others from their end
+            return "broke"
 
     async def _end(self, invocation: Invocation) -> str:
         """Finish with what was handed in, if anything was, or go on where nothing was started."""

@@ -1,0 +1,1 @@
+"""The whole stack while AWS and the sandbox service fail at every tenth call."""

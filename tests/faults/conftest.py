@@ -1,0 +1,107 @@
+"""Fixtures over the running stack, whose functions find a faulty AWS and a faulty sandbox service."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from bench.counting_proxy import served
+from bench.stack import Stack
+from local import environment
+from local.demo.stage import Stage
+from local.places import REPOSITORY, Places
+from tests.e2e.product.agents import Agents
+from tests.faults.aws import FaultyAws, faulty_aws, rules
+from tests.faults.sandboxes import FaultySandboxes
+
+_FUNCTIONS = ("Api", "Invoke", "Start", "Complete", "Sweep")
+_AWS_VARIABLES = tuple(f"AWS_ENDPOINT_URL_{name}" for name in ("DYNAMODB", "S3", "SQS", "SECRETS_MANAGER"))
+_E2B_VARIABLES = ("E2B_API_URL", "E2B_SANDBOX_URL")
+
+
+@dataclass
+class Faults:
+    """What goes wrong for the functions; nothing does until `share` is set."""
+
+    aws: FaultyAws
+    sandboxes: dict[str, FaultySandboxes] = field(default_factory=dict)
+
+    def set_share(self, share: float) -> None:
+        """Let this share of calls go wrong in each of their ways."""
+        self.aws.set_rules(rules(share) if share else [])
+        for proxy in self.sandboxes.values():
+            proxy.share = share
+
+    @property
+    def harmed(self) -> set[str]:
+        """Return the sandboxes of which what they did cannot be known."""
+        return set().union(*(proxy.harmed for proxy in self.sandboxes.values()))
+
+    def count(self) -> dict[str, int]:
+        """Return how often each thing went wrong."""
+        counts = self.aws.count()
+        for proxy in self.sandboxes.values():
+            counts = counts | {name: counts.get(name, 0) + number for name, number in proxy.fired.items()}
+        return counts
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    places = Places(Path(os.environ.get("CASTARI_LOCAL", REPOSITORY / ".local")))
+    opened = Stage(environment.read(places.environment))
+    yield opened
+    opened.http.close()
+
+
+@pytest.fixture(scope="module")
+def stack(stage: Stage) -> Stack:
+    return Stack(stage.environment, stage.http)
+
+
+@pytest.fixture(scope="module")
+def agents(stage: Stage) -> Iterator[Agents]:
+    made = Agents(stage)
+    yield made
+    made.delete_all()
+
+
+@pytest.fixture
+def faults(stack: Stack, tmp_path: Path) -> Iterator[Faults]:
+    """The functions' ways to the outside lead through what can go wrong, until the test ends."""
+    env = stack.env
+    with ExitStack() as opened:
+        made = Faults(opened.enter_context(faulty_aws(env["AWS_ENDPOINT_URL"], tmp_path / "microburst.log")))
+        for name in _E2B_VARIABLES:
+            proxy = FaultySandboxes(
+                env[name],
+                api_url=env["E2B_API_URL"],
+                api_key=env["E2B_API_KEY"],
+                random=Random(5),  # noqa: S311 - guards nothing
+            )
+            made.sandboxes[name] = opened.enter_context(served(proxy))
+        led = dict.fromkeys(_AWS_VARIABLES, made.aws.url) | {
+            name: proxy.url for name, proxy in made.sandboxes.items()
+        }
+        for function in _FUNCTIONS:
+            opened.enter_context(_redirected(stack, function, led))
+        yield made
+
+
+@contextmanager
+def _redirected(stack: Stack, noun: str, led: dict[str, str]) -> Iterator[None]:
+    function = stack.function(noun)
+    variables = function["Environment"]["Variables"]
+    try:
+        _set(stack, function["FunctionName"], variables | led)
+        yield
+    finally:
+        _set(stack, function["FunctionName"], variables)
+
+
+def _set(stack: Stack, function: str, variables: dict[str, str]) -> None:
+    stack.functions.update_function_configuration(FunctionName=function, Environment={"Variables": variables})
+    stack.functions.get_waiter("function_updated_v2").wait(FunctionName=function)
