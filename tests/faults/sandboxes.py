@@ -23,7 +23,7 @@ class FaultySandboxes(CountingProxy):
     random: Random = field(default_factory=Random)
     fired: Counter[str] = field(default_factory=Counter)
     harmed: set[str] = field(default_factory=set)
-    """Sandboxes that vanished, or whose start was dropped so that nobody can tell."""
+    """Sandboxes that vanished, or whose start was answered so that nobody can tell."""
 
     async def forward(self, request: web.Request) -> web.StreamResponse:
         """Pass a request on, or let it go wrong before or after the service saw it."""
@@ -33,6 +33,8 @@ class FaultySandboxes(CountingProxy):
             case "429":
                 return self._refused(429, "resource_exhausted", "too many requests: try again")
             case "503":
+                # Says as little as a dropped connection does: a sandbox that ends answers with it, too.
+                self.harmed |= {sandbox_id} if starts else set()
                 return self._refused(503, "unavailable", "the service is busy: try again")
             case "reset":
                 return await self._dropped(request, sandbox_id if starts else "")
