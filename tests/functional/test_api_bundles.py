@@ -97,6 +97,7 @@ def test_an_upload_without_deploy_only_stages(poet: Account) -> None:
         ZIP[: len(ZIP) // 2],
         b"PK\x03\x04",
     ],
+    ids=range(8),
 )
 def test_what_is_no_whole_archive_is_refused(poet: Account, content: bytes) -> None:
     reply = _upload(poet, content)
@@ -108,6 +109,7 @@ def test_what_is_no_whole_archive_is_refused(poet: Account, content: bytes) -> N
 @pytest.mark.parametrize(
     "content",
     [_tar("../escape"), _tar("/etc/passwd"), _tar("link", tarfile.SYMTYPE), _tar("dev", tarfile.CHRTYPE)],
+    ids=["parent", "absolute", "link", "device"],
 )
 def test_a_hostile_archive_is_refused_by_the_name_of_its_entry(poet: Account, content: bytes) -> None:
     reply = _upload(poet, content)

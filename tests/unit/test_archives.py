@@ -168,6 +168,7 @@ def test_too_many_entries_are_refused() -> None:
         raw_tar(header(b"\xff\xfe")),
         raw_tar(header(b"x", b"x", b"00000000010"), b"99 a".ljust(512, b"\0")),
     ],
+    ids=range(11),
 )
 def test_what_is_no_archive_says_so(content: bytes) -> None:
     assert "the bundle cannot be read" in refusal(content)

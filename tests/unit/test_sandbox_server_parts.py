@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import time
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -80,7 +79,7 @@ def test_every_signature_of_the_sdk_fits_its_token_and_no_other(
     assert not signature_fits(query | {"path": path + "x"}, "GET", "token")
 
 
-@pytest.mark.parametrize("expiry", ["0", "-1", "x", "1e99", str(int(time.time()) - 1)])
+@pytest.mark.parametrize("expiry", ["0", "-1", "x", "1e99", "1700000000"])
 def test_a_signature_that_is_over_or_malformed_does_not_fit(expiry: str) -> None:
     signed = get_signature("a", "read", None, "token")
     query = {"path": "a", "signature": signed["signature"], "signature_expiration": expiry}
