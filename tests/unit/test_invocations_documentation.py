@@ -3,7 +3,9 @@
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
+from castari.models import TERMINAL_STATUSES, FailureCode
 from castari.services.invocation_states import STEPS, diagram
 
 REPOSITORY = Path(__file__).parents[2]
@@ -25,3 +27,9 @@ def test_every_request_of_the_table_is_one_of_the_api() -> None:
     for method, rest in asked:
         path = f"/api/v1/agents/{{slug}}/{rest.replace('{id}', '{invocation_id}')}"
         assert method.lower() in document["paths"][path], (method, path)
+
+
+def test_every_failure_is_told_with_its_status() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (`\w+`(?:, `\w+`)*) \|", PAGE, re.M)
+    assert {code for _, codes in rows for code in re.findall(r"\w+", codes)} == set(get_args(FailureCode))
+    assert {status for status, _ in rows} == TERMINAL_STATUSES - {"completed"}
