@@ -30,6 +30,6 @@ def test_every_request_of_the_table_is_one_of_the_api() -> None:
 
 
 def test_every_failure_is_told_with_its_status() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (`\w+`(?:, `\w+`)*) \|", PAGE, re.M)
+    rows = re.findall(r"^\| `(\w+)` \| (`\w+`(?:, `\w+`)*) \|", PAGE, re.MULTILINE)
     assert {code for _, codes in rows for code in re.findall(r"\w+", codes)} == set(get_args(FailureCode))
     assert {status for status, _ in rows} == TERMINAL_STATUSES - {"completed"}
