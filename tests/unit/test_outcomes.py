@@ -60,6 +60,8 @@ def test_a_full_disk_is_told_from_other_failures(stderr: str) -> None:
     ("stderr", "code"),
     [
         ("Error: connect ENETUNREACH 2001:db8::1:443 - Local (:::0)", "network_unreachable"),
+        ("Error: connect EADDRNOTAVAIL 2001:db8::1:443 - Local (:::0)", "network_unreachable"),
+        ("Error: listen EADDRNOTAVAIL: address not available 192.0.2.1:80", "nonzero_exit"),
         ("Error: getaddrinfo EAI_AGAIN api.example.com", "network_unreachable"),
         ("OSError: [Errno 101] Network is unreachable", "network_unreachable"),
         ("Error: getaddrinfo ENOTFOUND api.exmaple.com", "nonzero_exit"),

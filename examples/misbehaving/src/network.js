@@ -13,7 +13,7 @@ export async function host(...targets) {
   process.exitCode = knocks.some(([, outcome]) => outcome === "REACHED") ? 1 : 0;
 }
 
-/** There is no IPv6 in a sandbox, so this address of the documentation has no route. */
+/** There is no IPv6 in a sandbox, so no way leads to this address. */
 export async function unreachable() {
   const socket = connect({ host: "2001:db8::1", port: 443 });
   await new Promise((_, failed) => socket.on("error", failed));

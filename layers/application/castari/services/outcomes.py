@@ -13,8 +13,8 @@ _HEAP_TEXTS = ("heap out of memory", "Reached heap limit")
 _DISK_TEXTS = ("ENOSPC", "No space left on device", "EDQUOT", "Disk quota exceeded", "errno: -122")
 # Not ENOTFOUND or ECONNREFUSED: those are about one host, and may be a slip in its name.
 _NETWORK_TEXTS = (
-    "ENETUNREACH", "EHOSTUNREACH", "EAI_AGAIN", "ENETDOWN", "Network is unreachable", "No route to host",
-    "Temporary failure in name resolution",
+    "ENETUNREACH", "EHOSTUNREACH", "EAI_AGAIN", "ENETDOWN", "connect EADDRNOTAVAIL",
+    "Network is unreachable", "No route to host", "Temporary failure in name resolution",
 )  # fmt: skip
 _REASON_CHARACTERS = 300
 
