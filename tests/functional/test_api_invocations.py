@@ -159,3 +159,11 @@ def test_the_history_is_cut_by_status_session_and_time(poet: Account) -> None:
     assert listed(until=between) == made[2:]
     for wrong in ({"status": "lazy"}, {"since": "yesterday"}, {"since": between, "until": between}):
         assert poet.api.request("GET", PATH, None, **wrong).status == 422
+
+
+def test_a_duration_is_told_in_parts(poet: Account) -> None:
+    began = datetime.now(UTC)
+    times = {"created_at": began, "started_at": began + timedelta(milliseconds=250)}
+    made = _finished(poet, status="completed", duration_milliseconds=90, run_milliseconds=31, **times)
+    seen = poet.api.request("GET", f"{PATH}/{made.invocation_id}").json
+    assert (seen["queue_ms"], seen["duration_ms"], seen["run_ms"]) == (250, 90, 31)

@@ -296,11 +296,17 @@ def _with_secrets(world: World, values: dict[str, str], agent: Agent | None = No
 
 async def test_what_an_agent_says_it_used_is_kept_and_counted_once(world: World) -> None:
     used = {"input_tokens": 12, "output_tokens": 3, "cost_micro_dollars": 400}
-    world.runner.answer = lambda _: {"stdout": "x", "exit_code": 0, "usage": used}
+    world.runner.answer = lambda _: {
+        "stdout": "x",
+        "exit_code": 0,
+        "usage": used,
+        "agent_milliseconds": 31,
+    }
     agent, worker = world.agent(), world.worker()
     invocation = await worker.call(agent)
     await worker.call(agent, session_id="chat")
     assert (invocation.input_tokens, invocation.cost_micro_dollars) == (12, 400)
+    assert invocation.run_milliseconds == 31
     worker.completions.complete(invocation.invocation_id, 1)
     (day,) = bootstrap.usage_table().list(agent.user_id, world.clock().date(), world.clock().date())
     assert (day.invocation_count, day.input_tokens, day.output_tokens) == (2, 24, 6)

@@ -248,6 +248,8 @@ class Invocation(Model):
     output_tokens: int = 0
     cost_micro_dollars: int = 0
     duration_milliseconds: int | None = None
+    run_milliseconds: int | None = None
+    """What the agent itself took of its duration; the rest is its sandbox's start and its end."""
     sealed_access: str | None = None
     """The way into its sandbox while it runs, sealed, for whoever reads its output meanwhile."""
     stderr_bytes: int = 0

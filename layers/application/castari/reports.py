@@ -53,6 +53,8 @@ class RunReport(BaseModel):
     invocation_id: str
     attempt: int
     usage: ReportedUsage = ReportedUsage()
+    agent_milliseconds: Count | None = None
+    """From the agent's start to its end, by the runner's clock."""
     problem: Annotated[str, Field(max_length=2_000)] | None = None
     exit_code: Annotated[int, Field(ge=0, le=255)] | None = None
     signal: Annotated[int, Field(ge=1, le=64)] | None = None

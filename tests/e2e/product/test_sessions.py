@@ -26,8 +26,10 @@ const answers = {
   alive() {
     return fs.existsSync(`/proc/${more}`);
   },
-  secret() {
-    return fs.readdirSync("/home/user").includes(".env");
+  spend() {
+    const used = { input_tokens: 812, output_tokens: 95, cost_usd: 0.004 };
+    fs.appendFileSync(process.env.CASTARI_USAGE_FILE, JSON.stringify(used) + "\n");
+    return "spent";
   },
 };
 process.stdout.write(String(answers[what]()));
@@ -79,3 +81,11 @@ def test_files_and_processes_stay_through_a_pause_until_the_session_is_deleted(
         time.sleep(0.2)
     assert answer.json()["response_content"] == "1"
     assert answer.json()["sandbox_id"] != first["sandbox_id"]
+
+
+def test_what_an_agent_says_it_used_is_in_its_invocation(stage: Stage, keeper: str) -> None:
+    body = _say(stage, keeper, "spend")
+    told = (body["input_tokens"], body["output_tokens"], body["total_cost_usd"])
+    assert told == (812, 95, 0.004)
+    assert isinstance(body["run_ms"], int)
+    assert 0 < body["run_ms"] <= stage.http.get(f"/agents/{keeper}/invocations").json()[0]["duration_ms"]

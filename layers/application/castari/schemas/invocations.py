@@ -79,6 +79,11 @@ class InvocationResponse(Response):
     output_tokens: int
     total_cost_usd: float
     duration_ms: int | None
+    """From the start of its last attempt to its end."""
+    queue_ms: int | None
+    """From its acceptance to that start."""
+    run_ms: int | None
+    """What the agent itself took of the duration; the rest is its sandbox's start and its end."""
     status: InvocationStatus
     failure: Failure | None
     attempt: int = 0
@@ -100,7 +105,15 @@ class InvocationResponse(Response):
             notice=_notice(invocation),
             total_cost_usd=invocation.cost_micro_dollars / MICRO_DOLLARS,
             duration_ms=invocation.duration_milliseconds,
+            queue_ms=_queue_milliseconds(invocation),
+            run_ms=invocation.run_milliseconds,
         )
+
+
+def _queue_milliseconds(invocation: Invocation) -> int | None:
+    if invocation.started_at is None:
+        return None
+    return max(0, round((invocation.started_at - invocation.created_at).total_seconds() * 1000))
 
 
 def _notice(invocation: Invocation) -> str | None:

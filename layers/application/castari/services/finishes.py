@@ -46,6 +46,7 @@ class Finishes:
         """Finish with what the runner handed in for this attempt."""
         outcome = outcomes.of_report(report, invocation.timeout_seconds)
         facts = _answer(invocation, report) | _log(report) | report.usage.model_dump()
+        facts["run_milliseconds"] = report.agent_milliseconds
         return self._finish(invocation, outcome, facts, reported=True)
 
     def by_stored_report(self, invocation: Invocation, otherwise: Outcome) -> Finished:
