@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import cast
 
 import pytest
 
+from castari.adapters.queues import Queue
 from castari.errors import (
     Conflict,
     SandboxLost,
@@ -16,6 +19,7 @@ from castari.errors import (
 )
 from castari.messages import EndSession, PauseSession, StartInvocation, StopAgent, TidyAgent
 from castari.models import ActiveVersion, Agent, Session
+from castari.services.sessions import Sessions
 from tests.project import Project
 from tests.unit.bundles import FILES
 from tests.world import KEEP_SESSION, Worker, World
@@ -320,3 +324,18 @@ async def test_a_version_that_a_session_needs_is_kept(world: World, project: Pro
     worker.session_ends.end_all(agent.agent_id, "enough")
     await worker.removals.carry_out(message)
     assert [version.number for version in project.versions] == [3]
+
+
+async def test_a_deletion_that_is_carried_out_at_once_is_none_the_less_accepted(world: World) -> None:
+    agent, worker = world.agent(), world.worker()
+    await worker.call(agent, session_id="chat")
+
+    class Swift:
+        def send(self, message: EndSession) -> None:
+            with ThreadPoolExecutor(1) as pool:
+                carried_out = worker.session_ends.end_deleted(message)
+                assert pool.submit(asyncio.run, carried_out).result() == "ended"
+
+    Sessions(worker.sessions_table, cast("Queue", Swift()), world.clock).delete(agent, "chat")
+    assert worker.sessions.list(agent, limit=9, offset=0) == []
+    assert not world.sandboxes.alive

@@ -28,7 +28,7 @@ const answers = {
   },
   spend() {
     const used = { input_tokens: 812, output_tokens: 95, cost_usd: 0.004 };
-    fs.appendFileSync(process.env.CASTARI_USAGE_FILE, JSON.stringify(used) + "\n");
+    fs.appendFileSync(process.env.CASTARI_USAGE_FILE, `${JSON.stringify(used)}\\n`);
     return "spent";
   },
 };

@@ -1,6 +1,7 @@
 """Sessions as their owner sees them: listed and deleted."""
 
 import builtins
+from contextlib import suppress
 from dataclasses import dataclass
 
 from castari.adapters.queues import Queue
@@ -35,11 +36,16 @@ class Sessions:
         session = self._get(agent, session_id)
         message = EndSession(agent_id=agent.agent_id, session_id=session_id, created_at=session.created_at)
         self.maintenance.send(message)
+        with suppress(NotFound):  # Whoever took the message was faster.
+            self._take_away(agent, session)
+
+    def _take_away(self, agent: Agent, session: Session) -> None:
+        """Mark the row at once; whoever uses the session at the same moment makes us look again."""
         for _ in range(_TRIES):
             try:
                 self.table.change(session, session_states.deleted(self.clock()))
             except StaleWrite:
-                session = self._get(agent, session_id)
+                session = self._get(agent, session.session_id)
             else:
                 return
 
