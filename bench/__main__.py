@@ -1,4 +1,4 @@
-"""Runs the benches: `python -m bench [lambda|sandbox|neighbour|deploy|invoke …]`, `billing` or `soak`."""
+"""Runs the benches: `python -m bench [lambda|sandbox|neighbour|deploy|invoke|ends …]`, `billing` or `soak`."""
 
 import sys
 from collections.abc import Callable
@@ -13,6 +13,7 @@ PARTS = {
     "neighbour": "bench.neighbour",
     "deploy": "bench.deploy",
     "invoke": "bench.invoke",
+    "ends": "bench.ends",
     "billing": "bench.billing",
     "soak": "bench.soak",
 }

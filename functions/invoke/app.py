@@ -13,7 +13,7 @@ from castari.http.serving import serve
 from castari.models import Agent, ApiKey, Invocation
 from castari.observability import logger, metrics, tracer
 
-_LEAST_SECONDS = 3.0
+_LEAST_SECONDS = 5.0
 """With less of the gateway's patience left, a prompt goes by the queue: a sandbox may need as long."""
 _HAND_BACK_SECONDS = 1.0
 """For putting a prompt into the queue whose sandbox did not start in time."""
@@ -29,13 +29,10 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 
 
 def _invoke(event: Event, key: ApiKey) -> Answer:
-    wait, left = wait_of(event), _seconds_left(event)
-    prompt = prompt_of(event)
+    wait, prompt = wait_of(event), prompt_of(event)
     agent = bootstrap.agents().get(key.user_id, event["pathParameters"]["slug"])
     invocations = bootstrap.invocations()
-    is_queued = wait == 0 or left < _LEAST_SECONDS
-    make = invocations.submit if is_queued else invocations.draft
-    invocation = make(
+    draft = invocations.draft(
         agent,
         prompt.prompt,
         timeout_seconds=prompt.timeout_seconds,
@@ -43,8 +40,7 @@ def _invoke(event: Event, key: ApiKey) -> Answer:
         new_session=prompt.session,
         request=request_of(agent, header_of(event), prompt),
     )
-    if not is_queued:
-        invocation = _call(agent, invocation, left if wait is None else min(wait, left), left)
+    invocation = invocations.enqueue(draft) if wait == 0 else _call(event, agent, draft, wait)
     logger.append_keys(
         agent_id=agent.agent_id,
         invocation_id=invocation.invocation_id,
@@ -54,11 +50,16 @@ def _invoke(event: Event, key: ApiKey) -> Answer:
     return outcome_answer(invocations.with_answer(invocation))
 
 
-def _call(agent: Agent, draft: Invocation, seconds: float, left: float) -> Invocation:
-    called = bootstrap_sandboxes.calls().call(
-        agent, draft, seconds, start_seconds=max(0.0, left - _HAND_BACK_SECONDS)
-    )
-    return bootstrap_sandboxes.run(called)
+def _call(event: Event, agent: Agent, draft: Invocation, wait: float | None) -> Invocation:
+    if _seconds_left(event) < _LEAST_SECONDS:
+        return bootstrap.invocations().enqueue(draft)
+    calls = bootstrap_sandboxes.calls()
+    # Only now, for a worker's first call has just imported what touches sandboxes.
+    left = _seconds_left(event)
+    if left < _LEAST_SECONDS:
+        return bootstrap.invocations().enqueue(draft)
+    seconds = left if wait is None else min(wait, left)
+    return bootstrap_sandboxes.run(calls.call(agent, draft, seconds, start_seconds=left - _HAND_BACK_SECONDS))
 
 
 def _output(event: Event, key: ApiKey) -> Answer:

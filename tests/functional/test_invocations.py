@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import time
 
 import pytest
 from pydantic import SecretStr
@@ -135,6 +136,12 @@ async def test_a_start_that_is_not_confirmed_in_time_is_left_running(world: Worl
     assert (invocation.status, world.invocations.messages) == ("running", [])
     world.runner.store({"invocation_id": invocation.invocation_id, "attempt": 1, "exit_code": 0})
     assert worker.completions.complete(invocation.invocation_id, 1) == "completed"
+
+
+async def test_what_the_start_took_is_not_waited_for_once_more(world: World) -> None:
+    world.sandboxes.before = {"create": lambda: time.sleep(0.4)}
+    world.runner.waits = lambda: asyncio.sleep(0.1)
+    assert (await world.worker().call(world.agent(), seconds=0.3)).status == "running"
 
 
 async def test_an_agent_that_takes_longer_than_the_caller_can_wait_is_left_running(world: World) -> None:

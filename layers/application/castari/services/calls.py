@@ -48,13 +48,15 @@ class Calls:
         not active or its session cannot be had, `VendorUnavailable` if nothing could be started,
         `Unprocessable` for a key of another body.
         """
+        clock = asyncio.get_running_loop().time
+        ends_at = clock() + seconds
         if earlier := self.requests.earlier(draft.request):
             return await self.requests.result(earlier, seconds)
         try:
             launched = await self._launch(agent, draft, start_seconds)
         except RequestRepeated:
             if earlier := self.requests.earlier(draft.request):
-                return await self.requests.result(earlier, seconds)
+                return await self.requests.result(earlier, ends_at - clock())
             raise
         except LaunchFailed as failed:
             return await self._give_up(failed)
@@ -68,7 +70,7 @@ class Calls:
         beside = asyncio.create_task(self._refill(launched, ended))
         bounding = asyncio.create_task(self.launches.bound(launched))
         try:
-            return await self.attendance.wait(launched, seconds, bounding, ended)
+            return await self.attendance.wait(launched, ends_at - clock(), bounding, ended)
         finally:
             ended.set()
             await asyncio.wait({beside, bounding}, timeout=_BESIDE_SECONDS)

@@ -59,7 +59,7 @@ class Invocations:
         """
         if earlier := self.requests.earlier(request):
             return earlier
-        invocation = self.draft(
+        draft = self.draft(
             agent,
             prompt,
             timeout_seconds=timeout_seconds,
@@ -67,14 +67,18 @@ class Invocations:
             new_session=new_session,
             request=request,
         )
+        return self.enqueue(draft)
+
+    def enqueue(self, draft: Invocation) -> Invocation:
+        """Write a draft and queue it, or return what the same request made before. Raises `Unprocessable`."""
         try:
-            self.invocations.create(invocation)
+            self.invocations.create(draft)
         except RequestRepeated:
-            if earlier := self.requests.earlier(request):
+            if earlier := self.requests.earlier(draft.request):
                 return earlier
             raise
-        self.queue.send(StartInvocation(invocation_id=invocation.invocation_id), group=invocation.user_id)
-        return invocation
+        self.queue.send(StartInvocation(invocation_id=draft.invocation_id), group=draft.user_id)
+        return draft
 
     def draft(
         self,
