@@ -110,6 +110,14 @@ def test_only_the_function_that_checks_keys_itself_may_be_called_by_anybody() ->
     assert all(each.get("FunctionUrlAuthType") or each.get("InvokedViaFunctionUrl") for each in public)
 
 
+def test_whoever_attends_may_do_what_whoever_invokes_may() -> None:
+    def allowed(role: str) -> list[dict[str, Any]]:
+        others = [each for each in _statements(role) if "logs:PutLogEvents" not in each["Action"]]
+        return sorted(others, key=str)
+
+    assert allowed("AttendRole") == allowed("InvokeRole")
+
+
 def test_every_queue_is_encrypted_and_every_working_queue_has_a_dead_letter_queue() -> None:
     queues = _of("AWS::SQS::Queue")
     assert all(queue["SqsManagedSseEnabled"] for queue in queues.values())
