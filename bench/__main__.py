@@ -1,4 +1,4 @@
-"""Runs the benches: `python -m bench [lambda|sandbox|neighbour|deploy|invoke|ends …]`, `billing` or `soak`."""
+"""Runs the benches: `python -m bench [lambda|sandbox|neighbour|deploy|invoke|ends …]`, or one on demand."""
 
 import sys
 from collections.abc import Callable

@@ -50,6 +50,7 @@ def _invoke(event: Event, key: ApiKey, context: LambdaContext) -> Answer:
         prompt.prompt,
         timeout_seconds=prompt.timeout_seconds,
         session_id=prompt.session_id,
+        new_session=prompt.session,
         request=request_of(agent, header_of(event), prompt),
     )
     if wait != 0:
