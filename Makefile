@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 # Sandboxes are namespaces, mounts and network rules, so what starts them runs as root.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
+APART := tests/unit tests/functional tests/integration tests/conformance
 PYTHON_CODE := layers/application functions cli local bench base_template tests
 STACK := $(AS_ROOT) $(BIN)/python -m local.stack
 export SAM_CLI_TELEMETRY := 0
@@ -36,7 +37,9 @@ test: up  ## Run every test; TESTS=path or any other pytest arguments run some
 ifdef TESTS
 	@$(AS_ROOT) $(BIN)/python -m pytest $(TESTS)
 else
-	@$(AS_ROOT) $(BIN)/python -m pytest --ignore=tests/attack
+	@# Each worker has an AWS and sandbox servers of its own; what waits for these leaves a core to another worker.
+	@$(AS_ROOT) $(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(APART)
+	@$(AS_ROOT) $(BIN)/python -m pytest --ignore=tests/attack $(addprefix --ignore=,$(APART))
 	@# In a process of their own: they use the SDK in another network, and its threads stay where they began.
 	@$(AS_ROOT) $(BIN)/python -m pytest tests/attack
 endif

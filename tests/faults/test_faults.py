@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -38,7 +39,7 @@ _MOST_TRIES = 60
 
 
 def test_every_invocation_ends_in_one_result_and_no_sandbox_is_left(
-    stage: Stage, stack: Stack, agents: Agents, faults: Faults, capsys: pytest.CaptureFixture[str]
+    stage: Stage, stack: Stack, agents: Agents, faults: Faults, tell: Callable[[str], None]
 ) -> None:
     slug = agents.deploy_files("echo", ECHO)
     agent_id = stage.get(f"/agents/{slug}")["id"]
@@ -62,9 +63,8 @@ def test_every_invocation_ends_in_one_result_and_no_sandbox_is_left(
     left = _orphans(stage, stack, agent_id)
     statuses = Counter(row["status"] for row in rows.values())
     attempts = Counter(int(row["attempt"]) for row in _rows(stack, agent_id))
-    with capsys.disabled():
-        print(f"\n{COUNT} queued: {dict(statuses)}; attempts: {dict(sorted(attempts.items()))}")
-        print(f"went wrong: {counts}; orphans: {len(left)}")
+    tell(f"{COUNT} queued: {dict(statuses)}; attempts: {dict(sorted(attempts.items()))}")
+    tell(f"went wrong: {counts}; orphans: {len(left)}")
 
 
 def _queue(stage: Stage, slug: str, prompt: str) -> str:

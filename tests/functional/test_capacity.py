@@ -3,6 +3,7 @@
 import os
 import random
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -39,7 +40,7 @@ def _agents(simulation: Simulation, **warm: int) -> list[Agent]:
     ids=["bound by creations", "bound by sandboxes at once"],
 )
 async def test_runs_drain_as_fast_as_five_creations_a_second_and_twenty_at_once_let(
-    world: World, runs: int, run_seconds: tuple[float, float], capsys: pytest.CaptureFixture[str]
+    world: World, runs: int, run_seconds: tuple[float, float], tell: Callable[[str], None]
 ) -> None:
     simulation = _simulation(world, run_seconds, creates_per_second=5, sandboxes_at_once=20)
     agents = _agents(simulation, one=0, two=0)
@@ -50,8 +51,7 @@ async def test_runs_drain_as_fast_as_five_creations_a_second_and_twenty_at_once_
 
     seconds = await simulation.run_until(lambda: len(simulation.finished) == runs, most_seconds=2 * bound)
 
-    with capsys.disabled():
-        print(f"\n{runs} runs of {mean} s in {seconds:.1f} s: {seconds / bound:.3f} of the bound")
+    tell(f"{runs} runs of {mean} s in {seconds:.1f} s: {seconds / bound:.3f} of the bound")
     finished = [invocation for _, invocation in simulation.finished]
     assert {invocation.status for invocation in finished} == {"completed"}
     assert len({invocation.invocation_id for invocation in finished}) == runs
@@ -61,7 +61,7 @@ async def test_runs_drain_as_fast_as_five_creations_a_second_and_twenty_at_once_
 
 
 async def test_users_with_ten_to_one_demand_get_equal_shares_while_both_wait(
-    world: World, capsys: pytest.CaptureFixture[str]
+    world: World, tell: Callable[[str], None]
 ) -> None:
     simulation = _simulation(world, (1, 3), creates_per_second=5, sandboxes_at_once=6)
     busy, quiet = _agents(simulation, busy=0, quiet=0)
@@ -78,8 +78,7 @@ async def test_users_with_ten_to_one_demand_get_equal_shares_while_both_wait(
 
     shares = Counter(invocation.user_id for _, invocation in simulation.finished[first:])
     index = jain(shares[busy.user_id], shares[quiet.user_id])
-    with capsys.disabled():
-        print(f"\nbusy {shares[busy.user_id]}, quiet {shares[quiet.user_id]} runs: Jain {index:.3f}")
+    tell(f"busy {shares[busy.user_id]}, quiet {shares[quiet.user_id]} runs: Jain {index:.3f}")
     assert index >= 0.95
 
 

@@ -310,7 +310,7 @@ async def test_a_worker_may_go_on_when_everything_is_over(name: str, world: Worl
 
 @pytest.mark.parametrize(("name", "warm", "runner_lives"), CASES)
 async def test_a_worker_may_die_at_any_call(
-    name: str, world: World, warm: bool, runner_lives: bool, capsys: pytest.CaptureFixture[str]
+    name: str, world: World, warm: bool, runner_lives: bool, tell: Callable[[str], None]
 ) -> None:
     alive = Mortal()
     await _survives(world, name, alive, warm=warm, runner_lives=runner_lives)
@@ -319,8 +319,7 @@ async def test_a_worker_may_die_at_any_call(
         mortal = Mortal(at, side)
         await _survives(world, name, mortal, warm=warm, runner_lives=runner_lives)
         assert mortal.dead, f"{at} of {alive.calls} was never reached"
-    with capsys.disabled():
-        print(f"\n  {name}: died at {len(points)} points: {', '.join(dict.fromkeys(alive.calls))}", end=" ")
+    tell(f"{name}: died at {len(points)} points: {', '.join(dict.fromkeys(alive.calls))}")
 
 
 ELSEWHERE = {
@@ -359,7 +358,7 @@ ELSEWHERE = {
 """Whose the methods are that no plot calls; one of `invoke`, `start`, `complete`, `sweep` needs a plot."""
 
 
-async def test_every_way_to_the_outside_was_cut(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_every_way_to_the_outside_was_cut(world: World, tell: Callable[[str], None]) -> None:
     cut: set[str] = set()
     for name, warm, lives in CASES:
         alive = Mortal()
@@ -373,6 +372,5 @@ async def test_every_way_to_the_outside_was_cut(world: World, capsys: pytest.Cap
     await tell_of_a_deploy(world, Mortal(HALFWAY, "after"), redeploy=False, successor=heir.wrap)
     cut |= set(heir.methods)
     missing = outside_methods() - cut
-    with capsys.disabled():
-        print(f"\n  {len(cut)} methods cut before and after: {', '.join(sorted(cut))}", end=" ")
+    tell(f"{len(cut)} methods cut before and after: {', '.join(sorted(cut))}")
     assert missing == ELSEWHERE.keys(), sorted(missing ^ ELSEWHERE.keys())

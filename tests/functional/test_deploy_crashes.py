@@ -3,6 +3,7 @@
 The calls are found by running once without a crash; then one run dies at each of them.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -136,7 +137,7 @@ async def tell_of_a_deploy(world: World, mortal: Mortal, *, redeploy: bool, succ
 
 
 async def test_a_deploys_worker_may_die_at_any_call(
-    world: World, redeploy: bool, capsys: pytest.CaptureFixture[str]
+    world: World, redeploy: bool, tell: Callable[[str], None]
 ) -> None:
     alive = Mortal()
     story = await tell_of_a_deploy(world, alive, redeploy=redeploy)
@@ -151,9 +152,8 @@ async def test_a_deploys_worker_may_die_at_any_call(
         lost += [f"{side} {mortal.calls[at]}"] * bool(story.orphans())
         await story.redeliver()
         assert story.check(mortal.calls) == "ready", mortal.calls
-    with capsys.disabled():
-        calls = ", ".join(dict.fromkeys(alive.calls))
-        print(f"\n  died at {len(points)} points: {calls}; snapshots left at: {lost or 'none'}", end=" ")
+    calls = ", ".join(dict.fromkeys(alive.calls))
+    tell(f"died at {len(points)} points: {calls}; snapshots left at: {lost or 'none'}")
     assert not lost
 
 

@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ COUNT, SEED, MOST_MEGABYTES = 10_000, 20_261_122, 64
 
 @pytest.mark.timeout(300)
 def test_ten_thousand_bundles_are_told_apart_without_a_write_a_crash_or_much_memory(
-    capsys: pytest.CaptureFixture[str],
+    tell: Callable[[str], None],
 ) -> None:
     paths = os.pathsep.join(str(REPOSITORY / each) for each in (".", "layers/application"))
     done = subprocess.run(
@@ -38,9 +39,8 @@ def test_ten_thousand_bundles_are_told_apart_without_a_write_a_crash_or_much_mem
     counts = found["counts"]
     assert counts["accepted"] + counts["refused"] >= COUNT
     assert counts["accepted"] >= COUNT // 4
-    with capsys.disabled():
-        megabytes = f"{found['peak_megabytes']:.1f} MB"
-        print(f"\n  {counts['accepted']} accepted, {counts['refused']} refused, {megabytes} at most", end=" ")
+    megabytes = f"{found['peak_megabytes']:.1f} MB"
+    tell(f"{counts['accepted']} accepted, {counts['refused']} refused, {megabytes} at most")
 
 
 def test_what_is_accepted_unpacks_to_what_was_packed(tmp_path: Path) -> None:

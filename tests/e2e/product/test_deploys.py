@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def _has_output(entries: list[dict[str, Any]]) -> bool:
 
 @pytest.mark.timeout(400)
 def test_a_sample_of_the_well_formed_archives_is_deployed_and_answers(
-    stage: Stage, agents: Agents, capsys: pytest.CaptureFixture[str]
+    stage: Stage, agents: Agents, tell: Callable[[str], None]
 ) -> None:
     rng = random.Random(SAMPLE_SEED)  # noqa: S311 - the same bundles each time
     cases = {f"sample {number}": well_formed.case(rng, f"sample {number}") for number in range(SAMPLE)}
@@ -101,5 +102,4 @@ def test_a_sample_of_the_well_formed_archives_is_deployed_and_answers(
     with ThreadPoolExecutor(AT_ONCE) as pool:
         wrong = [each for share in pool.map(deployed, shares) for each in share]
     assert not wrong
-    with capsys.disabled():
-        print(f"\n  {len(cases)} archives of {len({case.kind for case in cases.values()})} kinds", end=" ")
+    tell(f"{len(cases)} archives of {len({case.kind for case in cases.values()})} kinds")

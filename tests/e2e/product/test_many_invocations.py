@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +20,7 @@ AT_ONCE = 20
 
 
 def test_two_hundred_in_a_row_and_twenty_at_once_answer_their_own_nonce_and_leave_nothing(
-    stage: Stage, hello: str, capsys: pytest.CaptureFixture[str]
+    stage: Stage, hello: str, tell: Callable[[str], None]
 ) -> None:
     # As many workers of the functions as will be needed: starting them all takes a small machine seconds.
     for at_once in (AT_ONCE // 4, AT_ONCE // 2, AT_ONCE):
@@ -36,8 +37,7 @@ def test_two_hundred_in_a_row_and_twenty_at_once_answer_their_own_nonce_and_leav
     assert len(sandboxes) == IN_A_ROW + AT_ONCE, sandboxes.most_common(3)
     _settle(stage, hello)
     after = wait_until(lambda: (now := _inventory(stage)) == before and now, "what was made to be gone", 60)
-    with capsys.disabled():
-        print(f"\nbefore: {before}\nafter:  {after}")
+    tell(f"before: {before}\nafter:  {after}")
 
 
 def _invoke_at_once(stage: Stage, slug: str, prompts: list[str]) -> dict[str, Any]:
