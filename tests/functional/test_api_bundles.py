@@ -152,8 +152,8 @@ class _FullBucket(BundleBucket):
 
 
 class _DeadQueue(Queue):
-    def send(self, message: Message, *, delay_seconds: int = 0) -> None:
-        raise VendorUnavailable(f"not now: {message} in {delay_seconds}")
+    def send(self, message: Message, *, delay_seconds: int = 0, group: str | None = None) -> None:
+        raise VendorUnavailable(f"not now: {message} of {group} in {delay_seconds}")
 
 
 def test_a_bundle_that_cannot_be_stored_leaves_no_deploy_behind(poet: Account) -> None:

@@ -24,7 +24,8 @@ def _agent(world: World, retries: int) -> Agent:
     agent = world.agent()
     assert agent.active_version
     version = agent.active_version.model_copy(update={"retries": retries})
-    return bootstrap.agents_table().update(agent, {"active_version": version})
+    updated: Agent = bootstrap.agents_table().update(agent, {"active_version": version})
+    return updated
 
 
 async def _start_all(world: World) -> list[str]:
