@@ -232,8 +232,8 @@ class _Releases(Queue):
     def release(self, receipt_handle: str, *, seconds: int) -> None:
         released.append((receipt_handle, seconds))
 
-    def send(self, message: Message, *, delay_seconds: int = 0) -> None:
-        raise AssertionError(f"nothing is sent: {message} in {delay_seconds}")
+    def send(self, message: Message, *, delay_seconds: int = 0, group: str | None = None) -> None:
+        raise AssertionError(f"nothing is sent: {message} of {group} in {delay_seconds}")
 
 
 released: list[tuple[str, int]] = []
