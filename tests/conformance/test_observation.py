@@ -26,7 +26,7 @@ from e2b.api.client.models import (
 )
 from e2b.exceptions import SandboxNotFoundException
 
-from tests.conformance.conftest import ENGINE, Sdk
+from tests.conformance.conftest import ENGINE, Sdk, until
 from tests.conformance.server import RunningServer
 
 GIB = 1024**3
@@ -107,8 +107,17 @@ class TestWithoutAnSdk:
         await sdk(sandbox.pause)
         await sdk(sandbox.connect)
         await sdk(sandbox.kill)
-        told = await get_v_2_sandboxes_sandbox_id_logs.asyncio(sandbox.sandbox_id, client=client)
-        assert isinstance(told, SandboxLogsV2Response)
+        told = SandboxLogsV2Response([])
+
+        async def ended() -> bool:
+            nonlocal told
+            answer = await get_v_2_sandboxes_sandbox_id_logs.asyncio(sandbox.sandbox_id, client=client)
+            assert isinstance(answer, SandboxLogsV2Response)
+            told = answer
+            return any(each.message == "sandbox_ended" for each in told.logs)
+
+        # A kill is answered when its signal is sent; the log tells of the end that follows.
+        await until(ended)
         messages = [each.message for each in told.logs]
         wanted = ["sandbox_created", "sandbox_paused", "sandbox_resumed", "sandbox_ended"]
         assert [each for each in messages if each in wanted] == wanted
