@@ -147,7 +147,8 @@ def _shift(path: str) -> None:
 
 
 def _files(source: Path) -> Iterator[Path]:
-    yield from sorted(path for path in source.rglob("*") if path.is_file())
+    files = (path for path in source.rglob("*") if path.is_file())
+    yield from sorted(path for path in files if path.parent.name != "__pycache__")
 
 
 def _files_digest(definition: Definition, os_layer: Path, authorities: bytes) -> str:
