@@ -18,6 +18,7 @@ _TOKEN = re.compile(
     rb"\\(?P<escaped>.)|(?P<set>\[[!^]?\]?(?:\[:\w+:\]|\\.|[^\]\\])*\])|(?P<stars>\*+)|(?P<one>\?)|(?P<literal>[^\\\[])",
     re.DOTALL,
 )
+_WILD = re.compile(rb"[*?\[\\]")
 _MEMBER = re.compile(rb"\[:(?P<name>\w+):\]|\\(?P<escaped>.)|(?P<range>-)|(?P<literal>.)", re.DOTALL)
 
 
@@ -86,8 +87,12 @@ def _translated(text: bytes, token: re.Match[bytes]) -> bytes:
 
 
 def _stars(text: bytes, start: int, end: int) -> bytes:
-    """Two stars between slashes, or at an end, cross folders; any other number is like one."""
-    alone = text[start - 1 : start] in {b"", b"/"} and text[end : end + 1] in {b"", b"/"}
+    """Two stars between slashes, or at an end, cross folders; any other number is like one.
+
+    git compares what comes before the first wildcard by itself, so the rest begins like a pattern of its own.
+    """
+    begins = text[start - 1 : start] in {b"", b"/"} or not _WILD.search(text[:start])
+    alone = begins and text[end : end + 1] in {b"", b"/"}
     if end - start < 2 or not alone:  # noqa: PLR2004
         return b"[^/]*"
     return b"(?:.*/)?" if end < len(text) else b".*"

@@ -14,7 +14,9 @@ import pytest
 
 from local import environment, processes, stack
 from local.places import REPOSITORY, Places
+from local.sandboxes.namespaces import instances
 from local.sandboxes.namespaces.inventory import take_inventory
+from local.sandboxes.namespaces.network import gateway_of
 
 pytestmark = pytest.mark.root
 
@@ -110,12 +112,16 @@ def test_the_env_file_has_all_that_clients_need_and_is_private(clone: Clone) -> 
     assert all(variables.values())
 
 
-def test_everything_listens_on_loopback_or_on_the_relays_own_address(clone: Clone) -> None:
+def test_everything_listens_on_loopback_or_where_only_sandboxes_reach_it(clone: Clone) -> None:
     pids = {process.pid for process in processes.marked(clone.places.root)}
     listening = subprocess.run(["ss", "-Hltnp"], check=True, capture_output=True, text=True).stdout
     ours = [line.split()[3] for line in listening.splitlines() if any(f"pid={pid}," in line for pid in pids)]
     assert ours
-    assert {address.rpartition(":")[0] for address in ours} <= {"127.0.0.1", clone.relay_address}
+    subnet = instances.slice_of(clone.instance)
+    assert subnet
+    # On the gateway's address stands what lets sandboxes out by name.
+    expected = {"127.0.0.1", clone.relay_address, gateway_of(subnet)}
+    assert {address.rpartition(":")[0] for address in ours} <= expected
 
 
 def test_functions_see_nothing_of_the_environment_that_the_stack_was_started_in(clone: Clone) -> None:

@@ -16,7 +16,8 @@ _AGENT: dict[str, object] = {
 _INVOCATION: dict[str, object] = {
     "invocation_id": "inv_1", "session_id": "sess_1", "sandbox_id": "sbx_1", "truncated": False,
     "response_content": "Hello, Ada!\n", "response_is_base64": False, "input_tokens": 0, "output_tokens": 0,
-    "total_cost_usd": 0.0, "duration_ms": 12, "status": "completed", "failure": None, "stderr_tail": None,
+    "total_cost_usd": 0.0, "duration_ms": 12, "queue_ms": 2, "run_ms": 10,
+    "status": "completed", "failure": None, "stderr_tail": None,
     "notice": None,
     "created_at": _THEN, "finished_at": _LATER,
 }  # fmt: skip

@@ -59,6 +59,8 @@ def selected(folder: Path) -> list[str]:
 @given(st.dictionaries(PATHS, st.just(""), max_size=12), RULES, RULES)
 @example({"a/b/c.log": "", "a/keep.log": ""}, "*.log\n!keep.log", "!c.log")
 @example({"a/b": ""}, "a/*\n!a/b", "")
+@example({"a/a": ""}, "", "a\n!a**/*")
+@example({"a/ab/c": ""}, "a/a**", "")
 @settings(max_examples=300, deadline=None)
 def test_gitignore_files_mean_what_git_says_they_mean(files: dict[str, str], outer: str, inner: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
