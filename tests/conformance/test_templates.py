@@ -84,13 +84,13 @@ async def test_variables_of_a_sandbox_win_over_its_template_s(sdk: Sdk, made: An
 
 
 async def test_a_working_directory_is_made_and_is_where_commands_start(sdk: Sdk, made: Any) -> None:
-    sandbox = await made(step("set_workdir", "/srv/deep"), step("run_cmd", "echo x > here"))
-    assert await output(sdk, sandbox, "pwd; cat here") == "/srv/deep\nx\n"
+    sandbox = await made(step("set_workdir", "/app/deep"), step("run_cmd", "echo x > here"))
+    assert await output(sdk, sandbox, "pwd; cat here") == "/app/deep\nx\n"
 
 
 async def test_paths_of_files_begin_at_the_working_directory(sdk: Sdk, made: Any) -> None:
-    sandbox = await made(step("set_workdir", "/srv"))
-    assert (await sdk(sandbox.files.write, "a", "x")).path == "/srv/a"
+    sandbox = await made(step("set_workdir", "/app"))
+    assert (await sdk(sandbox.files.write, "a", "x")).path == "/app/a"
 
 
 async def test_a_user_is_made_and_is_who_runs_commands(sdk: Sdk, made: Any) -> None:
@@ -270,10 +270,10 @@ async def test_a_deleted_template_is_gone(sdk: Sdk, name: str) -> None:
 
 
 async def test_a_snapshot_keeps_what_its_template_set(sdk: Sdk, made: Any) -> None:
-    sandbox = await made(step("set_envs", {"A": "b"}), step("set_workdir", "/srv"))
+    sandbox = await made(step("set_envs", {"A": "b"}), step("set_workdir", "/app"))
     snapshot = await sdk(sandbox.create_snapshot)
     copy = await sdk.create(snapshot.snapshot_id)
-    assert await output(sdk, copy, "pwd; echo $A") == "/srv\nb\n"
+    assert await output(sdk, copy, "pwd; echo $A") == "/app\nb\n"
     await sdk(copy.kill)
 
 
