@@ -43,6 +43,7 @@ def test_every_invocation_ends_in_one_result_and_no_sandbox_is_left(
 ) -> None:
     slug = agents.deploy_files("echo", ECHO)
     agent_id = stage.get(f"/agents/{slug}")["id"]
+    wait_until(lambda: not _open(stack), "what others left open to end", 240)
     used_before = stage.get("/usage")["total_invocations"]
     faults.set_share(SHARE)
     prompts = [f"prompt {number}" for number in range(COUNT)]
@@ -95,6 +96,17 @@ def _rows(stack: Stack, agent_id: str) -> list[dict[str, Any]]:
         if "LastEvaluatedKey" not in page:
             return found
         query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+def _open(stack: Stack) -> int:
+    """Return how many invocations are open, whoever's they are, after a round of sweep."""
+    _sweep(stack)
+    return stack.table("INVOCATIONS").query(
+        IndexName="open_by_deadline",
+        KeyConditionExpression="#open = :open",
+        ExpressionAttributeNames={"#open": "open"},
+        ExpressionAttributeValues={":open": "open"},
+    )["Count"]
 
 
 def _sweep(stack: Stack) -> None:

@@ -116,6 +116,20 @@ async def test_a_queued_invocation_whose_message_is_gone_is_set_out_again(world:
     assert worker.table.get(queued.invocation_id).status == "running"
 
 
+async def test_an_attempt_that_could_not_be_sent_back_is_set_out_by_the_next_rounds(world: World) -> None:
+    agent, worker = _agent(world, 0), world.worker()
+    queued = worker.invocations.submit(agent, "x")
+    world.invocations.messages.clear()
+    world.sandboxes.failures["create"] = [VendorUnavailable("busy")]
+    world.invocations.failures = [VendorUnavailable("no queue"), VendorUnavailable("no queue")]
+    assert "queued again" in await worker.starts.start(queued.invocation_id)
+    world.clock.pass_(seconds=60)
+    assert await worker.sweep.sweep() == {"invocations_left": 1}
+    world.clock.pass_(seconds=60)
+    assert await worker.sweep.sweep() == {"invocations_reminded": 1}
+    assert await _start_all(world) == ["started on a new sandbox"]
+
+
 async def test_a_queued_invocation_is_given_up_after_half_an_hour(world: World) -> None:
     agent, worker = _agent(world, 0), world.worker()
     queued = worker.invocations.submit(agent, "x")

@@ -8,7 +8,7 @@ from castari.adapters.queues import Queue
 from castari.adapters.tables.invocations import InvocationsTable
 from castari.adapters.tables.session_holds import SessionHolds
 from castari.clock import Clock, utc_now
-from castari.errors import VendorUnavailable
+from castari.errors import StaleWrite, VendorUnavailable
 from castari.messages import StartInvocation
 from castari.models import Invocation, PastAttempt
 from castari.services import invocation_states, session_states
@@ -70,10 +70,9 @@ class Requeues:
         return pause
 
     def remind(self, queued: Invocation) -> Invocation:
-        """Set a queued invocation out again. Raises `StaleWrite`."""
-        changed = self.invocations.change(queued, {"deadline_at": self.reminder_at(0)})
+        """Set a queued invocation out again. Raises `StaleWrite`, `VendorUnavailable`: it is still due."""
         self.queue.send(StartInvocation(invocation_id=queued.invocation_id), group=queued.user_id)
-        return changed
+        return self.invocations.change(queued, {"deadline_at": self.reminder_at(0)})
 
     def waited_too_long(self, invocation: Invocation) -> bool:
         """Tell whether the platform gives up looking for a sandbox."""
@@ -94,9 +93,13 @@ class Requeues:
             **more,
         }
         waiting = self._change(invocation, changes)
-        with suppress(VendorUnavailable):
-            message = StartInvocation(invocation_id=waiting.invocation_id)
+        message = StartInvocation(invocation_id=waiting.invocation_id)
+        try:
             self.queue.send(message, delay_seconds=pause, group=waiting.user_id)
+        except VendorUnavailable:
+            # Nobody else tells a worker of it: sweep does in its next round, not only when it is overdue.
+            with suppress(StaleWrite, VendorUnavailable):
+                return self.invocations.change(waiting, {"deadline_at": self.clock()})
         return waiting
 
     def _change(self, invocation: Invocation, changes: dict[str, object]) -> Invocation:
