@@ -1,6 +1,7 @@
 """Attempts that come to nothing: made again where nothing was started, or where the agent may run twice."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -84,6 +85,18 @@ async def test_a_start_that_nobody_can_vouch_for_is_made_again_only_by_agents_th
     assert await _start_all(world) == ["queued"]
     assert await _start_all(world) == ["started on a new sandbox"]
     assert world.worker().table.get(queued.invocation_id).attempt == 2
+
+
+async def test_a_start_of_which_nothing_is_known_is_not_lost_while_its_sandbox_may_run(world: World) -> None:
+    world.sandboxes.failures["start"] = [SandboxLost("no answer")]
+    world.sandboxes.failures["kill"] = [VendorUnavailable("busy")]
+    queued = world.worker().invocations.submit(_agent(world, 0), "x")
+    await _start_all(world)
+    row = world.worker().table.get(queued.invocation_id)
+    assert (row.status, list(world.sandboxes.alive)) == ("running", [row.sandbox_id])
+    job = {"invocation_id": row.invocation_id, "attempt": 1}
+    world.runner.store(world.runner.report({"CASTARI_JOB": json.dumps(job)}))
+    assert world.worker().completions.complete(row.invocation_id, 1) == "completed"
 
 
 async def test_an_attempt_that_never_had_a_sandbox_is_made_again_without_being_asked_for(

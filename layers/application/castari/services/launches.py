@@ -282,13 +282,21 @@ class _Attempt:
             late = StartUnconfirmed("the start was not confirmed in time")
             raise LaunchFailed(self._invocation, late) from error
         except SandboxLost as error:
-            await self._kill(access.sandbox_id)
-            raise LaunchFailed(self._invocation, error) from error
+            if await self._kill(access.sandbox_id):
+                raise LaunchFailed(self._invocation, error) from error
+            # The agent may run on, and what it hands in counts: nobody may call it lost yet.
+            self._place.use()
+            unknown = StartUnconfirmed("the start was not confirmed, nor the sandbox's end")
+            raise LaunchFailed(self._invocation, unknown) from error
         return Launched(self._invocation, command, was_warm)
 
-    async def _kill(self, sandbox_id: str) -> None:
-        """End a sandbox of which nobody knows what it does; if that fails, its timeout or sweep does it."""
+    async def _kill(self, sandbox_id: str) -> bool:
+        """End a sandbox of which nobody knows what it does, and tell whether it is gone.
+
+        If that fails, its timeout or sweep does it.
+        """
         try:
             await self._launches.sandboxes.kill(sandbox_id)
         except VendorUnavailable:
-            return
+            return False
+        return True

@@ -18,7 +18,7 @@ from castari.errors import (
 from castari.messages import ServeLine, StartInvocation, Work
 from castari.models import Failure, Invocation
 from castari.services import outcomes
-from castari.services.attempts import LaunchFailed
+from castari.services.attempts import LaunchFailed, StartUnconfirmed
 from castari.services.attendance import Attendance
 from castari.services.finishes import Finishes
 from castari.services.launches import Launches
@@ -115,6 +115,8 @@ class Starts:
             case SessionEnded() as cause:
                 self.finishes.without_report(failed.claimed, outcomes.session_ended(cause.remedy or ""))
                 return "the session cannot be resumed"
+            case StartUnconfirmed() if not failed.claimed.in_session:
+                return "not confirmed: its result ends it, or sweep"
             case _:
                 finished = self.finishes.by_stored_report(failed.claimed, outcomes.lost())
                 if failed.claimed.in_session:
