@@ -250,7 +250,8 @@ async def test_existence_of_a_template_is_told(sdk: Sdk, name: str) -> None:
 
 
 async def test_a_start_command_runs_in_every_sandbox_before_it_is_given_out(sdk: Sdk, made: Any) -> None:
-    start = "sleep 0.2; id -un > /tmp/up; exec sleep 3600"
+    # The file that tells that it is up appears last, and whole.
+    start = "sleep 3600 & sleep 0.2; id -un > /tmp/rising; mv /tmp/rising /tmp/up; wait"
     sandbox = await made(step("set_start_cmd", start, READY))
     assert (
         await output(sdk, sandbox, "cat /tmp/up; pgrep -x sleep > /dev/null && echo runs") == "user\nruns\n"
