@@ -81,6 +81,8 @@ class Gateway:
 
     key: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    function: str = ""
+    """Whose function URL is called; the gateway routes to it unless it is named."""
 
     def request(self, method: str, path: str, body: object = None, **query: object) -> Reply:
         """Send JSON, or nothing."""
@@ -90,7 +92,8 @@ class Gateway:
     def send(self, method: str, path: str, body: bytes | None, content_type: str, **query: object) -> Reply:
         """Send bytes."""
         event = self._event(method, f"/api/v1{path}", body, content_type, query)
-        module = importlib.import_module(f"functions.{function_of(method, event['rawPath'])}.app")
+        function = self.function or function_of(method, event["rawPath"])
+        module = importlib.import_module(f"functions.{function}.app")
         answered = module.handler(event, Context())
         headers = {name.lower(): value for name, value in answered.get("headers", {}).items()}
         return Reply(answered["statusCode"], headers, answered.get("body") or "")

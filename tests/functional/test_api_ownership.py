@@ -1,11 +1,11 @@
 """User B gets 404 for each of user A's resources, over every route that there is."""
 
-import importlib
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +14,12 @@ from castari import bootstrap
 from castari.ids import new_id
 from castari.models import ActiveVersion, Invocation, Session, Version
 from tests.functional.conftest import Account
-from tests.gateway import Reply, multipart
+from tests.gateway import Gateway, Reply, multipart
 
 INVOKE = ("POST", "/agents/{slug}/invoke")
-"""The one route that no resolver holds."""
+OUTPUT = ("GET", "/agents/{slug}/invocations/{invocation_id}/output")
+"""The routes that no resolver holds."""
+DOCUMENT = Path(__file__).parents[2] / "functions/api/openapi.json"
 NOT_SOMEBODYS = {
     ("GET", "/agents"), ("POST", "/agents"), ("GET", "/api-keys"), ("POST", "/api-keys"), ("GET", "/auth/me"),
     ("GET", "/usage"), ("GET", "/usage/daily"), ("GET", "/deletions"),
@@ -35,15 +37,12 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
 
 
 def _routes() -> list[tuple[str, str]]:
-    documents = [
-        json.loads(importlib.import_module(f"functions.{name}.app").app.get_openapi_json_schema())
-        for name in ("api", "secrets")
-    ]
-    return [INVOKE] + [
+    """Return every route that wants a key, from the document that is held equal to what is served."""
+    return [
         (method.upper(), path.removeprefix("/api/v1"))
-        for document in documents
-        for path, methods in document["paths"].items()
-        for method in methods
+        for path, methods in json.loads(DOCUMENT.read_text())["paths"].items()
+        for method, operation in methods.items()
+        if operation.get("security") != []
     ]
 
 
@@ -115,6 +114,15 @@ def test_another_user_gets_404(
     assert estate.owner.api.request("GET", "/auth/me").status == 200
 
 
+def test_the_function_url_knows_nobody_elses_agent(
+    estate: Estate, new_account: Callable[..., Account]
+) -> None:
+    path, prompt = estate.path(INVOKE[1]), {"prompt": "hello"}
+    thief = replace(new_account().api, function="attend")
+    assert thief.request("POST", path, prompt).status == 404
+    assert Gateway(function="attend").request("POST", path, prompt).status == 401
+
+
 @pytest.mark.parametrize(("method", "route"), [route for route in OWNED if route[0] == "GET"])
 def test_the_owner_gets_what_others_do_not(estate: Estate, method: str, route: str) -> None:
     assert _send(estate.owner, method, route, estate.path(route)).status == 200
@@ -134,6 +142,6 @@ def test_lists_hold_the_callers_own_only(estate: Estate, new_account: Callable[.
 
 
 def test_the_list_of_routes_is_whole() -> None:
-    assert len(OWNED) >= 17
-    assert INVOKE in OWNED
+    assert len(OWNED) >= 24
+    assert {INVOKE, OUTPUT} <= {*OWNED}
     assert set(_routes()) >= NOT_SOMEBODYS
