@@ -37,12 +37,17 @@ def measure(report: Report) -> None:
                 raise RuntimeError(f"bare node answers {expected!r}, the platform {answer!r}")
         for _ in range(COLD_ROUNDS):
             drop_warm(agent)
+            with report.timed("hello_bare_ms"):
+                answers(node, bundle, PROMPT)
             with report.timed("invoke_cold_ms"):
                 agent.invoke(PROMPT)
         for _ in range(ASYNC_ROUNDS):
             wait_until_warm(agent)
+            with report.timed("hello_bare_ms"):
+                answers(node, bundle, PROMPT)
             with report.timed("async_ms"):
                 run_queued(stack, agent, PROMPT)
+        report.beside("hello_bare_ms", "invoke_warm_ms", "invoke_cold_ms", "async_ms")
         report.ratio("invoke_over_bare", "invoke_warm_ms", "hello_bare_ms")
         measure_calls(stack, agent, report)
         measure_billing(stack, report)

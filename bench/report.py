@@ -28,6 +28,8 @@ class Report:
     ratios: dict[str, float] = field(default_factory=dict)
     counts: dict[str, float] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    over_bare: dict[str, float] = field(default_factory=dict)
+    """Each figure's median by that of the bare run made beside it."""
 
     def leave_out(self, name: str, reason: str) -> None:
         """Say why `name` could not be measured; it is then absent from the results."""
@@ -51,6 +53,13 @@ class Report:
         numerator, denominator = self.p50(over), self.p50(under)
         if numerator is not None and denominator:
             self.ratios[name] = round(numerator / denominator, 3)
+
+    def beside(self, bare: str, *names: str) -> None:
+        """Print next to each figure how many times the bare run beside it that is; `bare` in milliseconds."""
+        floor = self.p50(bare)
+        for name in names:
+            if floor and (figure := self.p50(name)) is not None:
+                self.over_bare[name] = (figure if name.endswith("_ms") else figure * 1000) / floor
 
     def figures(self) -> dict[str, dict[str, float]]:
         """Return p50, p99 and n for each name."""
@@ -77,15 +86,19 @@ class Report:
     def __str__(self) -> str:
         """Return the table that `make bench` prints."""
         figures = [
-            f"{n:34}{f['p50']:>12.2f}{f['p99']:>12.2f}{f['n']:>7.0f}" for n, f in self.figures().items()
+            f"{n:34}{f['p50']:>12.2f}{f['p99']:>12.2f}{f['n']:>7.0f}{self._beside(n)}"
+            for n, f in self.figures().items()
         ]
         sections = [
-            [f"{'figure':34}{'p50':>12}{'p99':>12}{'n':>7}", *figures] if figures else [],
+            [f"{'figure':34}{'p50':>12}{'p99':>12}{'n':>7}{'over bare':>12}", *figures] if figures else [],
             [f"{name:34}{value:>12.2f} x" for name, value in sorted(self.ratios.items())],
             [f"{name:34}{value:>12g}" for name, value in sorted(self.counts.items())],
             [f"{name:34}left out: {reason}" for name, reason in sorted(self.left_out.items())],
         ]
         return "\n\n".join("\n".join(section) for section in sections if section)
+
+    def _beside(self, name: str) -> str:
+        return f"{self.over_bare[name]:>10.2f} x" if name in self.over_bare else ""
 
 
 def _machine() -> dict[str, str | int | float]:

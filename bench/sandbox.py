@@ -53,6 +53,8 @@ def latencies(report: Report, warm: SandboxServer, cold: SandboxServer, floor: S
             sleep(SETTLE_SECONDS)
             with report.timed("cycle_no_isolation_ms"):
                 cycle(floor.e2b, str(node))
+    timed = ("create_warm_ms", "create_cold_ms", "first_byte_ms", "cycle_ms", "cycle_no_isolation_ms")
+    report.beside("node_bare_ms", *timed)
     report.ratio("cycle_over_node", "cycle_ms", "node_bare_ms")
     report.ratio("cycle_no_isolation_over_node", "cycle_no_isolation_ms", "node_bare_ms")
 

@@ -9,8 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from castari import bootstrap, bootstrap_sandboxes
 from castari.errors import NotFound
 from castari.http.answers import Answer, Event
-from castari.http.idempotency import header_of, request_of
-from castari.http.invoking import outcome_answer, prompt_of, wait_of
+from castari.http.invoking import log_keys, made_of, outcome_answer, prompt_of, wait_of
 from castari.http.serving import serve
 from castari.models import Agent, ApiKey, Invocation
 from castari.observability import logger, metrics, tracer
@@ -45,22 +44,10 @@ def _invoke(event: Event, key: ApiKey, context: LambdaContext) -> Answer:
     agent = bootstrap.agents().get(key.user_id, found[1])
     invocations = bootstrap.invocations()
     make = invocations.submit if wait == 0 else invocations.draft
-    made = make(
-        agent,
-        prompt.prompt,
-        timeout_seconds=prompt.timeout_seconds,
-        session_id=prompt.session_id,
-        new_session=prompt.session,
-        request=request_of(agent, header_of(event), prompt),
-    )
+    made = made_of(make, agent, event, prompt)
     if wait != 0:
         made = _attend(agent, made, wait, context)
-    logger.append_keys(
-        agent_id=agent.agent_id,
-        invocation_id=made.invocation_id,
-        status=made.status,
-        sandbox_id=made.sandbox_id,
-    )
+    logger.append_keys(**log_keys(made))
     return outcome_answer(invocations.with_answer(made))
 
 

@@ -6,8 +6,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from castari import bootstrap, bootstrap_sandboxes
 from castari.http.answers import Answer, Event
-from castari.http.idempotency import header_of, request_of
-from castari.http.invoking import outcome_answer, prompt_of, wait_of
+from castari.http.invoking import log_keys, made_of, outcome_answer, prompt_of, wait_of
 from castari.http.patience import seconds_gone
 from castari.http.serving import serve
 from castari.models import Agent, ApiKey, Invocation
@@ -32,21 +31,9 @@ def _invoke(event: Event, key: ApiKey) -> Answer:
     wait, prompt = wait_of(event), prompt_of(event)
     agent = bootstrap.agents().get(key.user_id, event["pathParameters"]["slug"])
     invocations = bootstrap.invocations()
-    draft = invocations.draft(
-        agent,
-        prompt.prompt,
-        timeout_seconds=prompt.timeout_seconds,
-        session_id=prompt.session_id,
-        new_session=prompt.session,
-        request=request_of(agent, header_of(event), prompt),
-    )
+    draft = made_of(invocations.draft, agent, event, prompt)
     invocation = invocations.enqueue(draft) if wait == 0 else _call(event, agent, draft, wait)
-    logger.append_keys(
-        agent_id=agent.agent_id,
-        invocation_id=invocation.invocation_id,
-        status=invocation.status,
-        sandbox_id=invocation.sandbox_id,
-    )
+    logger.append_keys(**log_keys(invocation))
     return outcome_answer(invocations.with_answer(invocation))
 
 

@@ -197,6 +197,7 @@ async def test_removing_a_link_keeps_its_target(sdk: Sdk, sandbox: Any) -> None:
 
 async def test_removing_what_is_not_there_is_fine(sdk: Sdk, sandbox: Any) -> None:
     await sdk(sandbox.files.remove, "nothing-here")
+    assert await sdk(sandbox.files.exists, "nothing-here") is False
 
 
 async def test_home_can_be_written_with_a_tilde(sdk: Sdk, sandbox: Any) -> None:

@@ -76,3 +76,13 @@ def test_the_table_says_what_was_left_out_and_why() -> None:
 def test_an_unknown_part_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sandboxes"]) == 2
     assert ", ".join(PARTS) in capsys.readouterr().err
+
+
+def test_what_is_measured_beside_a_bare_run_is_printed_as_a_multiple_of_it() -> None:
+    report = Report()
+    report.samples |= {"bare_ms": [20.0], "made_ms": [50.0], "built_s": [2.0]}
+    report.beside("bare_ms", "made_ms", "built_s", "unmeasured_ms")
+    lines = {line.split()[0]: line for line in str(report).splitlines()}
+    assert lines["made_ms"].endswith(" 2.50 x")
+    assert lines["built_s"].endswith(" 100.00 x")
+    assert not lines["bare_ms"].endswith("x")

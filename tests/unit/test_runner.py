@@ -104,6 +104,15 @@ def test_the_closing_frame_does_not_wait_for_the_store(run: Run, store: ObjectSt
     assert json.loads(store.objects["/result"]) == closing["report"]
 
 
+def test_a_result_is_stored_also_when_nobody_can_read_what_is_printed(run: Run, store: ObjectStore) -> None:
+    store.open.clear()
+    with run.started("sh", "-c", "sleep 0.2; echo hi") as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        store.open.set()
+    assert json.loads(store.objects["/result"])["stdout"] == "hi\n"
+
+
 def test_a_long_prompt_is_fetched(run: Run, store: ObjectStore) -> None:
     store.objects["/prompt"] = b"x" * 300_000
     assert run("wc", "-c", prompt=None)["stdout"].strip() == "300000"

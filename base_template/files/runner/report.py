@@ -49,8 +49,11 @@ def write_frame(kind: str, **fields: object) -> None:
     os.set_blocking(1, False)
     room = select.poll()
     room.register(1, select.POLLOUT)
-    while line and room.poll(_FRAME_MILLISECONDS):
-        line = line[os.write(1, line) :]
+    try:
+        while line and room.poll(_FRAME_MILLISECONDS):
+            line = line[os.write(1, line) :]
+    except OSError:
+        pass  # Whoever read it is gone; the report is stored for others.
 
 
 def hand_in(job: dict[str, Any], facts: dict[str, Any], stdout: Head, ends_at: float) -> None:

@@ -2,11 +2,13 @@
 
 import base64
 import re
+from collections.abc import Callable
 
 from castari.errors import InvalidRequest
 from castari.http.answers import Answer, Event, answer
+from castari.http.idempotency import header_of, request_of
 from castari.http.validation import checked, parse_json, query_of
-from castari.models import Invocation, InvocationStatus
+from castari.models import Agent, Invocation, InvocationStatus
 from castari.schemas.invocations import (
     InvocationAccepted,
     InvocationCreate,
@@ -27,6 +29,30 @@ _WAIT = re.compile(r"(?:^|[,;\s])wait=(\d{1,9})(?:$|[,;\s])", re.IGNORECASE)
 def prompt_of(event: Event) -> InvocationCreate:
     """Return what a request asks an agent. Raises `FieldsRefused`, `InvalidRequest`, `Unprocessable`."""
     return checked(InvocationCreate, parse_json(_body(event)), "body")
+
+
+def made_of(
+    make: Callable[..., Invocation], agent: Agent, event: Event, prompt: InvocationCreate
+) -> Invocation:
+    """Return what `make`, a method of the invocations service, makes of a prompt. Raises as `make` does."""
+    return make(
+        agent,
+        prompt.prompt,
+        timeout_seconds=prompt.timeout_seconds,
+        session_id=prompt.session_id,
+        new_session=prompt.session,
+        request=request_of(agent, header_of(event), prompt),
+    )
+
+
+def log_keys(invocation: Invocation) -> dict[str, str | None]:
+    """Return what the request's log line says of an invocation."""
+    return {
+        "agent_id": invocation.agent_id,
+        "invocation_id": invocation.invocation_id,
+        "status": invocation.status,
+        "sandbox_id": invocation.sandbox_id,
+    }
 
 
 def wait_of(event: Event) -> float | None:
