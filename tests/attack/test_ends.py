@@ -35,13 +35,16 @@ for _ in range(3):
     os.setsid()
     if os.fork():
         os._exit(0)
-    print("clinging", flush=True)
+    os.write(1, b"clinging\\n")
     os.kill(os.getpid(), signal.SIGSTOP)
     time.sleep(60)
     os._exit(0)
 time.sleep(60)
 """
-"""Ignores every signal that can be, leaves its session and its parent, and stops."""
+"""Ignores every signal that can be, leaves its session and its parent, and stops.
+
+It speaks in one write: `print` makes two, and those of three processes mingle.
+"""
 
 
 FLOOD = """
