@@ -310,6 +310,11 @@ async def test_what_an_agent_says_it_used_is_kept_and_counted_once(world: World)
         "agent_milliseconds": 31,
     }
     agent, worker = world.agent(), world.worker()
+
+    async def passes() -> None:
+        world.clock.pass_(seconds=1)
+
+    world.runner.waits = passes
     invocation = await worker.call(agent)
     await worker.call(agent, session_id="chat")
     assert (invocation.input_tokens, invocation.cost_micro_dollars) == (12, 400)

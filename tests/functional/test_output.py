@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from castari import bootstrap
-from castari.adapters.results import response_key
+from castari.adapters.results import log_key, response_key
 from castari.errors import SandboxLost, SandboxMissing
 from castari.reports import LONGEST_OUTPUT_BYTES, RunReport
 from tests.fakes import FakeSandboxes, ScriptedRunner
@@ -152,6 +152,19 @@ def test_of_stderr_the_end_is_kept_and_says_where_it_begins(poet: Account, runni
     found = output(poet, running, stream="stderr", offset=5).json
     assert (found["offset"], found["next_offset"], found["content"]) == (989, 1_000, "the reason\n")
     assert output(poet, running, stream="stderr", offset=993).json["content"] == "reason\n"
+
+
+def test_long_stderr_is_read_from_where_it_was_put_aside_and_else_its_end(
+    poet: Account, running: str, stack: dict[str, str]
+) -> None:
+    finish(running, stderr="end", stderr_bytes=1_000, stderr_stored_bytes=900)
+    assert output(poet, running, stream="stderr").json["offset"] == 997
+    body = b"s" * 897 + b"end"
+    boto3.client("s3").put_object(Bucket=stack["RESULT_BUCKET"], Key=log_key(running, 1), Body=body)
+    whole = output(poet, running, stream="stderr").json
+    assert (whole["offset"], whole["next_offset"], whole["done"]) == (100, 1_000, True)
+    assert whole["content"].encode() == body
+    assert output(poet, running, stream="stderr", offset=998).json["content"] == "nd"
 
 
 def test_events_carry_their_offsets_so_that_a_browser_goes_on_where_it_was(

@@ -4,72 +4,20 @@ import base64
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.unit.object_store import ObjectStore, running_object_store
-
-RUNNER = Path(__file__).parents[2] / "base_template/files"
-PYTHON = sys.executable
+from tests.unit.runs import Run
 
 
 @pytest.fixture
 def store() -> Iterator[ObjectStore]:
     with running_object_store() as running:
         yield running
-
-
-class Run:
-    """Runs one command under the runner."""
-
-    def __init__(self, store: ObjectStore, folder: Path) -> None:
-        self.store, self.folder = store, folder
-        self.frames: list[dict[str, Any]] = []
-
-    def __call__(self, *words: str, **options: Any) -> dict[str, Any]:
-        with self.started(*words, **options) as process:
-            output, log = process.communicate()
-        assert log == b""
-        assert process.returncode == 0
-        self.frames = [json.loads(line) for line in output.splitlines()]
-        report: dict[str, Any] = self.frames[-1]["report"]
-        return report
-
-    def started(
-        self, *words: str, prompt: bytes | None = b"hi", timeout: float = 20, **job: object
-    ) -> "subprocess.Popen[bytes]":
-        run_file = self.folder / "run"
-        run_file.write_bytes(b"".join(word.encode() + b"\0" for word in (str(self.folder), *words)))
-        environment = {
-            "PATH": os.environ["PATH"],
-            "SECRET": "from the secret store",
-            "CASTARI_JOB": json.dumps(self._job(timeout) | job),
-        }
-        if prompt is not None:
-            environment["CASTARI_PROMPT"] = base64.b64encode(prompt).decode()
-        command = [PYTHON, "-I", "-S", "-B", str(RUNNER), "run", str(run_file)]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-    def _job(self, timeout: float) -> dict[str, Any]:
-        return {
-            "invocation_id": "inv_1",
-            "attempt": 1,
-            "attended": False,
-            "timeout_seconds": timeout,
-            "kept_bytes": 1_000_000,
-            "inline_bytes": 1_000,
-            "stderr_bytes": 1_000,
-            "prompt_bytes": 1_000_000,
-            "prompt_url": f"{self.store.url}/prompt?signature=s",
-            "result_url": f"{self.store.url}/result?signature=s",
-            "output_url": f"{self.store.url}/output?signature=s",
-        }
 
 
 @pytest.fixture

@@ -16,7 +16,11 @@ NOTHING = {"input_tokens": 0, "output_tokens": 0, "cost_micro_dollars": 0}
 
 def _collected(path: Path, content: bytes) -> dict[str, int]:
     path.write_bytes(content)
-    return collect(str(path))
+    return _of_file(path)
+
+
+def _of_file(path: Path) -> dict[str, int]:
+    return collect(str(path), b"", "/nonexistent", 0)
 
 
 def test_lines_are_added_up_and_the_file_is_removed(tmp_path: Path) -> None:
@@ -56,7 +60,14 @@ def test_a_link_or_a_pipe_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("target")
     os.mkfifo(tmp_path / "pipe")
     for name in ("link", "pipe", "missing"):
-        assert collect(str(tmp_path / name)) == NOTHING
+        assert _of_file(tmp_path / name) == NOTHING
+
+
+def test_lines_of_the_file_and_of_the_descriptor_are_added_up(tmp_path: Path) -> None:
+    (tmp_path / "usage").write_text('{"input_tokens": 1}')
+    said = b'no json\n{"input_tokens": 2, "output_tokens": 5}\n{"input_tokens": 4'
+    found = collect(str(tmp_path / "usage"), said, "/nonexistent", 0)
+    assert found == {"input_tokens": 3, "output_tokens": 5, "cost_micro_dollars": 0}
 
 
 @given(

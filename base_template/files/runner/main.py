@@ -5,40 +5,56 @@ from __future__ import annotations
 import os
 import time
 
-from runner.process import JOB_VARIABLE, PROMPT_VARIABLE, Agent, kill_group, read_command, spawn, usage_file
+from runner.process import (
+    JOB_VARIABLE,
+    PROMPT_VARIABLE,
+    Agent,
+    kill_group,
+    read_command,
+    spawn,
+    transcripts_folder,
+    usage_file,
+)
 
 TYPE_CHECKING = False  # The typing module costs milliseconds that the agent would start later.
 if TYPE_CHECKING:
     from typing import Any
 
-    from runner.pump import Ending
+    from runner.pump import Ending, Pump
     from runner.spool import Spool
+    from runner.timeline import Timeline
 
 
 def main(run_file: str) -> int:
     """Run the version's command with the job and prompt of the environment. Always hands in a report."""
     began = time.monotonic()
     agent, problem = _start(run_file)
+    started = time.monotonic()
     # The agent starts by itself from here; these imports cost what it takes anyway.
     import json
 
     from runner import report
     from runner.output import Head, Tail
+    from runner.pump import Pump
     from runner.spool import Spool
+    from runner.timeline import Timeline
 
+    timeline = Timeline(began)
     oom_kills = report.oom_kills()
     job = json.loads(os.environ[JOB_VARIABLE])
-    stdout, stderr = Head(job["kept_bytes"]), Tail(job["stderr_bytes"])
+    stdout, stderr = Head(job["kept_bytes"]), Tail(job.get("log_bytes", job["stderr_bytes"]))
+    spool = Spool(job.get("spool_folder"), stdout, stderr, job["kept_bytes"])
     ends_at = began + job["timeout_seconds"]
-    facts: dict[str, Any] = {}
+    facts: dict[str, Any] = {"agent_milliseconds": 0}
     if agent:
         report.write_frame("started", pid=agent.pid)
-        prompt, problem = _prompt(agent, job)
-        spool = Spool(job.get("spool_folder"), stdout, stderr, job["kept_bytes"])
-        ending = _follow(agent, prompt, spool, ends_at, keeps=job.get("keeps_processes", False))
-        facts = report.ending_facts(ending, stderr, oom_kills) | _usage()
-    facts |= {"problem": problem, "agent_milliseconds": round((time.monotonic() - began) * 1000)}
-    report.hand_in(job, facts, stdout, ends_at)
+        timeline.note("agent_started", started)
+        prompt, problem = _prompt(agent, job, timeline)
+        pump = Pump(agent, prompt, spool, timeline)
+        ending = _follow(pump, spool, ends_at, keeps=job.get("keeps_processes", False))
+        facts = report.ending_facts(ending, oom_kills) | {"agent_milliseconds": timeline.elapsed()}
+        facts |= _usage(ending, timeline.began_at)
+    report.hand_in(job, facts | {"problem": problem}, spool, timeline, ends_at)
     return 0
 
 
@@ -49,7 +65,7 @@ def _start(run_file: str) -> tuple[Agent | None, str | None]:
         return None, f"the agent could not be started: {error}"
 
 
-def _prompt(agent: Agent, job: dict[str, Any]) -> tuple[bytes, str | None]:
+def _prompt(agent: Agent, job: dict[str, Any], timeline: Timeline) -> tuple[bytes, str | None]:
     """Return the prompt: a short one rides in the environment, a long one is fetched. Else end the agent."""
     if PROMPT_VARIABLE in os.environ:
         import binascii
@@ -58,25 +74,26 @@ def _prompt(agent: Agent, job: dict[str, Any]) -> tuple[bytes, str | None]:
     from runner.fetch import fetch
 
     try:
-        return fetch(job["prompt_url"], limit_bytes=job["prompt_bytes"]), None
+        prompt = fetch(job["prompt_url"], limit_bytes=job["prompt_bytes"])
     except OSError as error:
         kill_group(agent)
         return b"", f"the prompt could not be fetched: {error}"
+    timeline.note("prompt_fetched")
+    return prompt, None
 
 
-def _usage() -> dict[str, Any]:
+def _usage(ending: Ending, began_at: float) -> dict[str, Any]:
     """Return what the agent says it used; most say nothing, and pay for nothing."""
-    if not os.path.lexists(usage_file()):
+    transcripts = transcripts_folder()
+    if not (ending.said or os.path.lexists(usage_file()) or os.path.lexists(transcripts)):
         return {}
     from runner.usage import collect
 
-    return {"usage": collect(usage_file())}
+    return {"usage": collect(usage_file(), ending.said, transcripts, began_at)}
 
 
-def _follow(agent: Agent, prompt: bytes, spool: Spool, ends_at: float, *, keeps: bool) -> Ending:
-    from runner.pump import Pump
-
+def _follow(pump: Pump, spool: Spool, ends_at: float, *, keeps: bool) -> Ending:
     try:
-        return Pump(agent, prompt, spool).run(ends_at, keeps_processes=keeps)
+        return pump.run(ends_at, keeps_processes=keeps)
     finally:
         spool.remove()

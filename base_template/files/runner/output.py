@@ -48,6 +48,11 @@ class Tail:
         if len(self._kept) > 2 * self._limit:
             del self._kept[: -self._limit]
 
+    @property
+    def truncated(self) -> bool:
+        """Whether something was let go of."""
+        return self.seen_bytes > self._limit
+
     def overflows(self, chunk: bytes) -> bool:
         """Whether something would be let go of with this chunk."""
         return self.seen_bytes + len(chunk) > self._limit
@@ -55,10 +60,6 @@ class Tail:
     def kept(self) -> bytes:
         """Return what was kept."""
         return bytes(self._kept[-self._limit :])
-
-    def text(self) -> str:
-        """Return what was kept; bytes that are no UTF-8 become replacement characters."""
-        return self.kept().decode("utf-8", "replace")
 
 
 def without_broken_end(content: bytes) -> bytes:

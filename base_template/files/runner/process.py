@@ -9,10 +9,10 @@ JOB_VARIABLE, PROMPT_VARIABLE = "CASTARI_JOB", "CASTARI_PROMPT"
 class Agent:
     """A started agent and our ends of its pipes."""
 
-    def __init__(self, pid: int, stdin: int, stdout: int, stderr: int) -> None:
+    def __init__(self, pid: int, stdin: int, stdout: int, stderr: int, usage: int) -> None:
         self.pid = pid
         self.pidfd = os.pidfd_open(pid)
-        self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
+        self.stdin, self.stdout, self.stderr, self.usage = stdin, stdout, stderr, usage
 
 
 def read_command(path: str) -> tuple[str, list[str]]:
@@ -37,27 +37,39 @@ def usage_file() -> str:
     return f"/tmp/castari-usage-{os.getpid()}"  # noqa: S108 - the sandbox is the agent's own
 
 
+def transcripts_folder() -> str:
+    """Return where Claude Code and the Claude Agent SDK keep what they write down, if the agent uses them."""
+    home = os.environ.get("CLAUDE_CONFIG_DIR") or f"{os.environ.get('HOME', '/home/user')}/.claude"
+    return f"{home}/projects"
+
+
 def spawn(folder: str, words: list[str]) -> Agent:
-    """Start the agent in a session of its own, so that its group can be ended. Raises `OSError`."""
+    """Start the agent in a session of its own, so that its group can be ended. Raises `OSError`.
+
+    On descriptor 3 it may say what it used; most programs never look there.
+    """
     os.chdir(folder)
     stdin, our_stdin = os.pipe()
     our_stdout, stdout = os.pipe()
     our_stderr, stderr = os.pipe()
+    our_usage, usage = os.pipe()
     pid = os.posix_spawnp(
         words[0],
         words,
         agent_environment(folder),
-        file_actions=[(os.POSIX_SPAWN_DUP2, pipe, fd) for fd, pipe in enumerate((stdin, stdout, stderr))],
+        file_actions=[
+            (os.POSIX_SPAWN_DUP2, pipe, fd) for fd, pipe in enumerate((stdin, stdout, stderr, usage))
+        ],
         setsid=True,
         # Python ignores these two; a program expects to die of them.
         setsigdef=[_SIGPIPE, _SIGXFSZ],
     )
-    for theirs in (stdin, stdout, stderr):
+    for theirs in (stdin, stdout, stderr, usage):
         os.close(theirs)
-    for ours in (our_stdin, our_stdout, our_stderr):
+    for ours in (our_stdin, our_stdout, our_stderr, our_usage):
         os.set_blocking(ours, False)
     _offer_to_the_oom_killer(pid)
-    return Agent(pid, our_stdin, our_stdout, our_stderr)
+    return Agent(pid, our_stdin, our_stdout, our_stderr, our_usage)
 
 
 def _offer_to_the_oom_killer(pid: int) -> None:

@@ -17,6 +17,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from runner.spool import Spool
+    from runner.timeline import Timeline
+
 _OOM_COUNTERS = (
     "/sys/fs/cgroup/memory/memory.oom_control",
     "/sys/fs/cgroup/memory.events",
@@ -28,6 +31,8 @@ _HAND_IN_SECONDS = 0.7
 """The command is ended one second after the agent's own limit; the report must be stored before."""
 _ATTENDED_SECONDS = 0.2
 """How long whoever attends has to finish the attempt and end this sandbox before the report is stored."""
+_LOG_SECONDS = 0.3
+"""The log delays the result so long at most."""
 _FRAME_MILLISECONDS = 200
 
 
@@ -56,7 +61,9 @@ def write_frame(kind: str, **fields: object) -> None:
         pass  # Whoever read it is gone; the report is stored for others.
 
 
-def hand_in(job: dict[str, Any], facts: dict[str, Any], stdout: Head, ends_at: float) -> None:
+def hand_in(
+    job: dict[str, Any], facts: dict[str, Any], spool: Spool, timeline: Timeline, ends_at: float
+) -> None:
     """Print the report as the closing frame, and store it for everybody who did not hear that.
 
     Who attends an attempt finishes it by the frame and ends the sandbox, mostly before anything is stored:
@@ -67,7 +74,9 @@ def hand_in(job: dict[str, Any], facts: dict[str, Any], stdout: Head, ends_at: f
         "invocation_id": job["invocation_id"],
         "attempt": job["attempt"],
         **facts,
-        **_answer(job, stdout, ends_at),
+        **_answer(job, spool.stdout, timeline, ends_at),
+        **_log(job, spool.stderr, timeline),
+        **timeline.facts(),
     }
     write_frame("result", report=report)
     if job["attended"] and not facts.get("timed_out"):
@@ -75,20 +84,39 @@ def hand_in(job: dict[str, Any], facts: dict[str, Any], stdout: Head, ends_at: f
     handover.put(job["result_url"], json.dumps(report).encode(), ends_at)
 
 
-def _answer(job: dict[str, Any], stdout: Head, ends_at: float) -> dict[str, Any]:
+def _answer(job: dict[str, Any], stdout: Head, timeline: Timeline, ends_at: float) -> dict[str, Any]:
     """Return the answer itself while it is small, else where it was put."""
     content, truncated = stdout.content(), stdout.truncated
     facts: dict[str, Any] = {"stdout_bytes": stdout.seen_bytes, "stdout_stored": False}
     if len(content) > job["inline_bytes"]:
         if handover.put(job["output_url"], content, ends_at):
+            timeline.note("answer_stored")
             return facts | {
                 "stdout": None,
                 "stdout_stored": True,
                 "stdout_is_base64": False,
                 "truncated": truncated,
             }
+        timeline.note("answer_not_stored")
         content, truncated = content[: job["inline_bytes"]], True
     return facts | {"truncated": truncated} | _as_text(content)
+
+
+def _log(job: dict[str, Any], stderr: Tail, timeline: Timeline) -> dict[str, Any]:
+    """Return the end of stderr; all that was kept is put aside where that is longer.
+
+    Before the closing frame, for whoever hears that ends the sandbox: but it delays no answer for long.
+    """
+    kept = stderr.kept()
+    text = kept.decode("utf-8", "replace")
+    in_the_sources = in_sources(text)
+    content = kept if in_the_sources is text else in_the_sources.encode()
+    facts = {"stderr_bytes": stderr.seen_bytes, "stderr_stored_bytes": 0}
+    if len(content) > job["stderr_bytes"] and "log_url" in job:
+        stored = handover.put(job["log_url"], content, time.monotonic() + _LOG_SECONDS)
+        timeline.note("log_stored" if stored else "log_not_stored")
+        facts["stderr_stored_bytes"] = len(content) if stored else 0
+    return facts | {"stderr": content[-job["stderr_bytes"] :].decode("utf-8", "replace")}
 
 
 def _as_text(content: bytes) -> dict[str, Any]:
@@ -98,7 +126,7 @@ def _as_text(content: bytes) -> dict[str, Any]:
         return {"stdout": binascii.b2a_base64(content, newline=False).decode(), "stdout_is_base64": True}
 
 
-def ending_facts(ending: Ending, stderr: Tail, oom_kills_before: int | None) -> dict[str, Any]:
+def ending_facts(ending: Ending, oom_kills_before: int | None) -> dict[str, Any]:
     """Return how the agent ended, with the counters that tell an out-of-memory kill from any other."""
     after = oom_kills()
     signal = -ending.exit_code if ending.exit_code is not None and ending.exit_code < 0 else None
@@ -107,6 +135,4 @@ def ending_facts(ending: Ending, stderr: Tail, oom_kills_before: int | None) -> 
         "signal": signal,
         "timed_out": ending.timed_out,
         "oom_kills": None if after is None or oom_kills_before is None else after - oom_kills_before,
-        "stderr": in_sources(stderr.text()),
-        "stderr_bytes": stderr.seen_bytes,
     }

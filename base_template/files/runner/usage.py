@@ -1,4 +1,4 @@
-"""Adds up what the agent says it used: lines of JSON in a file, a stranger's input like all that it says."""
+"""Adds up what the agent says it used: lines of JSON, a stranger's input like all that it says."""
 
 from __future__ import annotations
 
@@ -10,17 +10,25 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_LONGEST_BYTES = 65_536
+LONGEST_BYTES = 65_536
+"""Of the file, and of what is said on the descriptor."""
 _MOST = 10**12
 _MICRO = 1_000_000
 _INPUT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 _COSTS = ("cost_usd", "total_cost_usd")
 
 
-def collect(path: str) -> dict[str, int]:
-    """Return the sums of the file's lines, and remove it; what is no JSON object counts for nothing."""
-    lines = _read(path).splitlines()
+def collect(path: str, said: bytes, transcripts: str, since: float) -> dict[str, int]:
+    """Return the sums of the file's lines and of those that were said, and remove the file.
+
+    Where neither holds a JSON object, those of the answers in the transcripts since then count.
+    """
+    lines = [*_read(path).splitlines(), *said.splitlines()]
     found = [usage for line in lines if (usage := _object(line))]
+    if not found and os.path.isdir(transcripts):
+        from runner.transcripts import answers
+
+        found = answers(transcripts, since)
     return {
         "input_tokens": _sum(_number(each, name) for each in found for name in _INPUT),
         "output_tokens": _sum(_number(each, "output_tokens") for each in found),
@@ -35,7 +43,7 @@ def _read(path: str) -> bytes:
     except OSError:
         return b""
     try:
-        content = os.read(file, _LONGEST_BYTES) if stat.S_ISREG(os.fstat(file).st_mode) else b""
+        content = os.read(file, LONGEST_BYTES) if stat.S_ISREG(os.fstat(file).st_mode) else b""
         os.unlink(path)
     except OSError:
         return b""

@@ -27,6 +27,7 @@ from castari.schemas.invocations import (
     InvocationCreate,
     InvocationResponse,
 )
+from castari.schemas.logs import LogResponse
 
 router = create_router()
 _TAGS = ["invocations"]
@@ -105,6 +106,13 @@ def get_invocation(
     invocation = bootstrap.invocations().find(agent, invocation_id)
     invocation = bootstrap.long_polls().until_over(invocation, seconds)
     return InvocationResponse.of_invocation(bootstrap.invocations().with_answer(invocation))
+
+
+@router.get(f"{_INVOCATIONS}/<invocation_id>/logs", summary="Read the log of an invocation", tags=_TAGS)
+def read_log(slug: Named, invocation_id: Named, caller: Caller) -> LogResponse:
+    """Return what happened to an invocation and what its agent printed on stderr, once it is over."""
+    agent = bootstrap.agents().get(caller.user_id, slug)
+    return LogResponse.of(bootstrap.logs().read(agent, invocation_id))
 
 
 @router.delete(f"{_INVOCATIONS}/<invocation_id>", summary="Cancel an invocation", tags=_TAGS)

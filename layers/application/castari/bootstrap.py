@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from castari.services.finishes import Finishes
     from castari.services.invocation_batches import InvocationBatches
     from castari.services.invocations import Invocations
+    from castari.services.logs import Logs
     from castari.services.long_polls import LongPolls
     from castari.services.requests import Requests
     from castari.services.requeues import Requeues
@@ -383,6 +384,14 @@ def invocations() -> "Invocations":
 
     known = settings()
     return Invocations(invocations_table(), result_bucket(), invocation_queue(), requests(), known.limits)
+
+
+@cache
+def logs() -> "Logs":
+    """Return the logs of invocations."""
+    from castari.services.logs import Logs
+
+    return Logs(invocations_table(), result_bucket(), settings().limits)
 
 
 @cache

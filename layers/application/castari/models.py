@@ -22,6 +22,11 @@ OutputStream = Literal["stdout", "stderr"]
 LogKind = Literal["note", "step_started", "output", "step_done", "failed"]
 SessionStatus = Literal["busy", "idle", "paused", "ended", "deleted"]
 InvocationStatus = Literal["queued", "running", "completed", "failed", "timed_out", "cancelled", "lost"]
+RunEventName = Literal[
+    "agent_started", "prompt_fetched", "stdin_closed", "stdin_refused", "stdout_full", "stderr_full",
+    "limit_reached", "agent_exited", "answer_stored", "answer_not_stored", "log_stored", "log_not_stored",
+]  # fmt: skip
+"""What a runner tells of."""
 FailureCode = Literal[
     "timeout", "out_of_memory", "heap_out_of_memory", "disk_full", "nonzero_exit", "killed",
     "network_unreachable", "sandbox_lost", "session_ended", "vendor_unavailable", "agent_not_active",
@@ -185,6 +190,13 @@ class History(Model):
     until: datetime | None = None
 
 
+class RunEvent(Model):
+    """What happened in a sandbox, so long after its runner began."""
+
+    name: RunEventName
+    at_milliseconds: int
+
+
 class PastAttempt(Model):
     """An attempt that came to nothing, and after which another one was made."""
 
@@ -248,12 +260,18 @@ class Invocation(Model):
     output_tokens: int = 0
     cost_micro_dollars: int = 0
     duration_milliseconds: int | None = None
+    start_milliseconds: int | None = None
+    """What its sandbox's start took of the duration; None where nothing tells."""
     run_milliseconds: int | None = None
-    """What the agent itself took of its duration; the rest is its sandbox's start and its end."""
+    """What the agent itself took of it; the rest is what came after."""
     sealed_access: str | None = None
     """The way into its sandbox while it runs, sealed, for whoever reads its output meanwhile."""
     stderr_bytes: int = 0
     """All that it printed on stderr, of which `stderr_tail` is the end."""
+    stderr_stored_bytes: int = 0
+    """So much of its end is in the result bucket, where that is more than `stderr_tail`."""
+    events: tuple[RunEvent, ...] = ()
+    """What its runner told."""
     request: RequestKey | None = None
     """What it was asked for with, if with an idempotency key."""
     created_at: datetime

@@ -1,8 +1,10 @@
 """What the runner hands in: facts, bounded, for they come out of a sandbox."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Base64Bytes, BaseModel, BeforeValidator, ConfigDict, Field
+
+from castari.models import RunEvent, RunEventName
 
 _TEXT_BYTES = 160_000
 """100 KiB of answer in base64, with room; a DynamoDB row ends at 400 KB."""
@@ -35,6 +37,25 @@ def _plausible(value: object) -> int:
 ClaimedCount = Annotated[int, BeforeValidator(_plausible)]
 
 
+_LATEST = 2**45
+"""As milliseconds since the epoch, a thousand years."""
+
+
+def _known_events(value: object) -> list[RunEvent]:
+    """Return the events that can be believed, each once; whatever else is there must not spoil the report."""
+    found: dict[str, RunEvent] = {}
+    for each in value if isinstance(value, list) else ():
+        name, at = (each.get("name"), each.get("at_milliseconds")) if isinstance(each, dict) else (None, None)
+        if isinstance(name, str) and name in get_args(RunEventName) and type(at) is int and 0 <= at < _LATEST:
+            found.setdefault(name, RunEvent.model_validate({"name": name, "at_milliseconds": at}))
+    return sorted(found.values(), key=lambda event: event.at_milliseconds)
+
+
+def _known_time(value: object) -> int | None:
+    """Return a time in milliseconds, or None for anything that is none."""
+    return value if type(value) is int and 0 <= value < _LATEST else None
+
+
 class ReportedUsage(BaseModel):
     """What the agent says it used."""
 
@@ -55,6 +76,9 @@ class RunReport(BaseModel):
     usage: ReportedUsage = ReportedUsage()
     agent_milliseconds: Count | None = None
     """From the agent's start to its end, by the runner's clock."""
+    began_at_milliseconds: Annotated[int | None, BeforeValidator(_known_time)] = None
+    """When the runner set out to start the agent, since the epoch, by the sandbox's clock."""
+    events: Annotated[tuple[RunEvent, ...], BeforeValidator(_known_events)] = ()
     problem: Annotated[str, Field(max_length=2_000)] | None = None
     exit_code: Annotated[int, Field(ge=0, le=255)] | None = None
     signal: Annotated[int, Field(ge=1, le=64)] | None = None
@@ -67,6 +91,8 @@ class RunReport(BaseModel):
     truncated: bool = False
     stderr: BoundedText = None
     stderr_bytes: Count = 0
+    stderr_stored_bytes: Count = 0
+    """So much of its end was put aside, for it is longer than what is here."""
 
 
 class OutputFrame(BaseModel):

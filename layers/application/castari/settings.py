@@ -15,6 +15,8 @@ class Limits(BaseModel):
     """A prompt rides in one environment string up to here; Linux ends one at 128 KiB."""
     row_inline_bytes: int = 100 * 1024
     output_kept_bytes: int = 10 * 1024 * 1024
+    log_kept_bytes: int = 4 * 1024 * 1024
+    """Of stderr, its end."""
     output_inline_bytes: int = 4 * 1024 * 1024
     upload_bytes: int = 6 * 1024 * 1024
     bundle_bytes: int = 250 * 1024 * 1024

@@ -1,4 +1,4 @@
-"""S3: long prompts on their way in, results and long answers on their way out."""
+"""S3: long prompts on their way in, results, long answers and long logs on their way out."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -81,6 +81,7 @@ class ResultBucket:
             *([invocation.prompt_key] if invocation.prompt_key else []),
             *(result_key(invocation.invocation_id, attempt) for attempt in attempts),
             *(response_key(invocation.invocation_id, attempt) for attempt in attempts),
+            *(log_key(invocation.invocation_id, attempt) for attempt in attempts),
         ]
         with aws_errors("S3"):
             for key in keys:
@@ -95,6 +96,11 @@ def result_key(invocation_id: str, attempt: int) -> str:
 def response_key(invocation_id: str, attempt: int) -> str:
     """Return where an attempt's answer is handed in when it is long."""
     return f"responses/{invocation_id}/{attempt}"
+
+
+def log_key(invocation_id: str, attempt: int) -> str:
+    """Return where an attempt's stderr is handed in when it is long."""
+    return f"logs/{invocation_id}/{attempt}"
 
 
 def parse_result_key(key: str) -> tuple[str, int] | None:

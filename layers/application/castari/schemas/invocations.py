@@ -6,6 +6,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, AwareDatetime, Field
 from pydantic_core import PydanticCustomError
 
+from castari import durations
 from castari.models import Failure, Invocation, InvocationStatus, OutputStream, PastAttempt
 from castari.schemas.fields import SessionId, TimeoutSeconds
 from castari.schemas.shapes import Request, Response
@@ -79,11 +80,17 @@ class InvocationResponse(Response):
     output_tokens: int
     total_cost_usd: float
     duration_ms: int | None
-    """From the start of its last attempt to its end."""
+    """From the start of its last attempt to its end: start, run and finish together."""
     queue_ms: int | None
-    """From its acceptance to that start."""
+    """From its acceptance to the start of its last attempt, or to its end if there was none."""
+    start_ms: int | None
+    """From there until the agent was started: a sandbox was claimed or made, and the runner began."""
     run_ms: int | None
-    """What the agent itself took of the duration; the rest is its sandbox's start and its end."""
+    """From the agent's start to its end."""
+    finish_ms: int | None
+    """From there to the end: the result was handed in and written down."""
+    sandbox_seconds: float | None
+    """How long sandboxes were held for it, by all its attempts."""
     status: InvocationStatus
     failure: Failure | None
     attempt: int = 0
@@ -105,15 +112,12 @@ class InvocationResponse(Response):
             notice=_notice(invocation),
             total_cost_usd=invocation.cost_micro_dollars / MICRO_DOLLARS,
             duration_ms=invocation.duration_milliseconds,
-            queue_ms=_queue_milliseconds(invocation),
+            queue_ms=durations.queued(invocation),
+            start_ms=invocation.start_milliseconds,
             run_ms=invocation.run_milliseconds,
+            finish_ms=durations.finish(invocation),
+            sandbox_seconds=durations.sandbox_seconds(invocation),
         )
-
-
-def _queue_milliseconds(invocation: Invocation) -> int | None:
-    if invocation.started_at is None:
-        return None
-    return max(0, round((invocation.started_at - invocation.created_at).total_seconds() * 1000))
 
 
 def _notice(invocation: Invocation) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from castari.adapters.results import ResultBucket, response_key, result_key
+from castari.adapters.results import ResultBucket, log_key, response_key, result_key
 from castari.adapters.secret_store import SecretStore
 from castari.models import GIT_SECRETS, Agent, Invocation
 from castari.settings import Limits
@@ -63,6 +63,7 @@ class Environments:
             "kept_bytes": self.limits.output_kept_bytes,
             "inline_bytes": self.limits.row_inline_bytes,
             "stderr_bytes": _STDERR_BYTES,
+            "log_bytes": self.limits.log_kept_bytes,
             "spool_folder": spool_folder(invocation.invocation_id, attempt),
             "keeps_processes": invocation.in_session,
             "result_url": self.results.put_url(
@@ -71,6 +72,7 @@ class Environments:
             "output_url": self.results.put_url(
                 response_key(invocation.invocation_id, attempt), seconds=seconds
             ),
+            "log_url": self.results.put_url(log_key(invocation.invocation_id, attempt), seconds=seconds),
         }
 
 

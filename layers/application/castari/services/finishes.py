@@ -1,10 +1,11 @@
 """The end of an invocation: one conditional write, which only the first finisher wins."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from pydantic import ValidationError
 
+from castari import durations
 from castari.adapters.results import ResultBucket, response_key, result_key
 from castari.adapters.tables.invocations import InvocationsTable
 from castari.adapters.tables.session_holds import SessionHolds
@@ -46,7 +47,7 @@ class Finishes:
         """Finish with what the runner handed in for this attempt."""
         outcome = outcomes.of_report(report, invocation.timeout_seconds)
         facts = _answer(invocation, report) | _log(report) | report.usage.model_dump()
-        facts["run_milliseconds"] = report.agent_milliseconds
+        facts |= durations.reported(invocation, report, self.clock())
         return self._finish(invocation, outcome, facts, reported=True)
 
     def by_stored_report(self, invocation: Invocation, otherwise: Outcome) -> Finished:
@@ -63,7 +64,10 @@ class Finishes:
 
     def without_report(self, invocation: Invocation, outcome: Outcome) -> Finished:
         """Finish an invocation that handed nothing in."""
-        return self._finish(invocation, outcome, {}, reported=False)
+        code = outcome.failure.code if outcome.failure else None
+        began = invocation.started_at is not None and code not in NOTHING_STARTED
+        parts = {} if began else durations.not_started(invocation, self.clock())
+        return self._finish(invocation, outcome, parts, reported=False)
 
     def stored_report(self, invocation: Invocation) -> RunReport | None:
         """Return what this attempt handed in, or None if that is nothing that can be used."""
@@ -95,7 +99,7 @@ class Finishes:
             "failure": outcome.failure,
             "sealed_access": None,
             "finished_at": now,
-            "duration_milliseconds": _milliseconds(invocation.started_at or invocation.created_at, now),
+            "duration_milliseconds": durations.duration(invocation, now),
         }
         used = {name: more[name] for name in _USED if name in more}
         usage = DailyUsage.model_validate({"date": now.date(), "invocation_count": 1, **used})
@@ -148,6 +152,8 @@ def _log(report: RunReport) -> dict[str, object]:
     return {
         "stderr_tail": tail or None,
         "stderr_bytes": report.stderr_bytes,
+        "stderr_stored_bytes": report.stderr_stored_bytes,
+        "events": report.events,
         "exit_code": report.exit_code,
     }
 
@@ -162,7 +168,3 @@ def _session_ending(invocation: Invocation, outcome: Outcome) -> str | None:
         case _:
             status = outcome.status.replace("_", " ")
             return f"its sandbox was ended because {invocation.invocation_id} ended there as {status}"
-
-
-def _milliseconds(began: datetime, ended: datetime) -> int:
-    return max(0, round((ended - began).total_seconds() * 1000))

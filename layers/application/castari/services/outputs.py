@@ -2,9 +2,10 @@
 
 import asyncio
 import base64
+from contextlib import suppress
 from dataclasses import dataclass
 
-from castari.adapters.results import ResultBucket
+from castari.adapters.results import ResultBucket, log_key
 from castari.adapters.tables.invocations import InvocationsTable
 from castari.errors import NotFound
 from castari.models import Agent, Invocation, InvocationStatus, OutputStream
@@ -72,15 +73,27 @@ class Outputs:
         """Return a part of what was kept. Of stderr that is the end, so a part may begin after the offset."""
         first = 0
         if stream == "stderr":
-            tail = (invocation.stderr_tail or "").encode()
-            first = max(0, invocation.stderr_bytes - len(tail))
-            kept = tail[max(0, offset - first) :][: LONGEST_OUTPUT_BYTES + 1]
+            first, kept = self._stderr(invocation, offset)
         else:
             kept = self._stdout(invocation, offset)
         content = kept
         if len(kept) > LONGEST_OUTPUT_BYTES:
             content = _whole_characters(kept[:LONGEST_OUTPUT_BYTES])
         return OutputPart(invocation.status, max(offset, first), content, done=len(content) == len(kept))
+
+    def _stderr(self, invocation: Invocation, offset: int) -> tuple[int, bytes]:
+        """Return where in the stream begins what was kept, and a part of that from the offset on."""
+        if stored := invocation.stderr_stored_bytes:
+            first = max(0, invocation.stderr_bytes - stored)
+            with suppress(NotFound):
+                return first, self.results.read_part(
+                    log_key(invocation.invocation_id, invocation.attempt),
+                    offset=max(0, offset - first),
+                    limit_bytes=LONGEST_OUTPUT_BYTES + 1,
+                )
+        tail = (invocation.stderr_tail or "").encode()
+        first = max(0, invocation.stderr_bytes - len(tail))
+        return first, tail[max(0, offset - first) :][: LONGEST_OUTPUT_BYTES + 1]
 
     def _stdout(self, invocation: Invocation, offset: int) -> bytes:
         if invocation.response_key is None:
