@@ -15,6 +15,7 @@ from cast.commands import (
     init,
     invocations,
     invoke,
+    logs,
     secrets,
     sessions,
     usage,
@@ -68,6 +69,7 @@ def cast(
 app.command("init")(init.init)
 app.command("deploy")(deploy.deploy)
 app.command("invoke")(invoke.invoke)
+app.command("logs")(logs.logs)
 app.command("stop")(agents.stop)
 app.add_typer(agents.app, name="agents")
 app.add_typer(versions.app, name="versions")

@@ -43,6 +43,15 @@ class Output:
         return any(part["done"] for part in waiting.answers(ask, patience_seconds=patience_seconds))
 
 
+def write_all(output: Output, write: Callable[[bytes], None]) -> None:
+    """Give all that there is now to `write`."""
+    while True:
+        part = output.part()
+        write(content_of(part))
+        if part["done"] or not part["content"]:
+            return
+
+
 def content_of(part: Json) -> bytes:
     """Return the bytes of a part."""
     text = str(part["content"])

@@ -18,6 +18,12 @@ def moment(text: str | None) -> str:
     return f"{text[:10]} {text[11:19]}Z" if text else "-"
 
 
+def moment_exactly(text: str) -> str:
+    """Return an ISO time as `2026-01-02 03:04:05.678Z`."""
+    fraction = text[19:].lstrip(".").rstrip("Z")
+    return f"{text[:10]} {text[11:19]}.{fraction[:3]:0<3}Z"
+
+
 def counted(count: int, noun: str) -> str:
     """Return `1 file`, `2 files`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

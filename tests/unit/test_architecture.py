@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = {"castari": ROOT / "layers/application", "functions": ROOT, "cast": ROOT / "cli", "local": ROOT}
 _INNERMOST = {
-    f"castari.{name}" for name in ("clock", "errors", "ids", "manifest", "messages", "models", "reports")
+    f"castari.{name}"
+    for name in ("clock", "durations", "errors", "ids", "manifest", "messages", "models", "reports")
 }
 _ROOTS = {"castari.bootstrap", "castari.bootstrap_sandboxes"}
 

@@ -9,7 +9,7 @@ from cast.answers import report
 from cast.api import Api, agent_path
 from cast.errors import Json, UsageMistake
 from cast.options import AsJson, InvocationId, Limit, Offset, Slug
-from cast.output import Output, content_of
+from cast.output import Output, write_all
 from cast.text import moment
 from cast.waiting import PATIENCE_SECONDS
 
@@ -86,7 +86,7 @@ def show_output(
         elif follow:
             output.follow(console.write, patience_seconds=PATIENCE_SECONDS)
         else:
-            _print_all(output)
+            write_all(output, console.write)
 
 
 @app.command("cancel")
@@ -100,15 +100,6 @@ def cancel_invocation(slug: Slug, invocation_id: InvocationId, as_json: AsJson =
         console.note(f"{invocation_id} is cancelled")
     else:
         console.note(f"{invocation_id} had ended already: {ended['status'].replace('_', ' ')}")
-
-
-def _print_all(output: Output) -> None:
-    """Print what there is now."""
-    while True:
-        part = output.part()
-        console.write(content_of(part))
-        if part["done"] or not part["content"]:
-            return
 
 
 def _row(invocation: Json) -> tuple[object, ...]:

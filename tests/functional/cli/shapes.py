@@ -4,6 +4,7 @@ from typing import Any
 
 from castari.schemas.agents import AgentResponse
 from castari.schemas.invocations import InvocationResponse, OutputResponse
+from castari.schemas.logs import LogResponse
 
 _THEN, _LATER = "2026-01-02T03:04:05Z", "2026-01-02T03:04:06Z"
 _AGENT: dict[str, object] = {
@@ -16,7 +17,8 @@ _AGENT: dict[str, object] = {
 _INVOCATION: dict[str, object] = {
     "invocation_id": "inv_1", "session_id": "sess_1", "sandbox_id": "sbx_1", "truncated": False,
     "response_content": "Hello, Ada!\n", "response_is_base64": False, "input_tokens": 0, "output_tokens": 0,
-    "total_cost_usd": 0.0, "duration_ms": 12, "queue_ms": 2, "run_ms": 10,
+    "total_cost_usd": 0.0, "duration_ms": 12, "queue_ms": 2, "start_ms": 1, "run_ms": 10, "finish_ms": 1,
+    "sandbox_seconds": 0.012,
     "status": "completed", "failure": None, "stderr_tail": None,
     "notice": None,
     "created_at": _THEN, "finished_at": _LATER,
@@ -36,6 +38,19 @@ def failed(code: str, message: str, remedy: str = "", **changes: object) -> dict
     failure: dict[str, object] = {"code": code, "message": message, "remedy": remedy}
     failure |= {name: changes.pop(name) for name in ("exit_code", "signal") if name in changes}
     return invocation(**({"status": "failed", "response_content": None} | changes), failure=failure)
+
+
+def log(**changes: object) -> dict[str, Any]:
+    """The log of an invocation that printed `one` on stderr and failed."""
+    made: dict[str, object] = {
+        "invocation_id": "inv_1", "status": "failed", "attempt": 1, "stderr": "one",
+        "stderr_is_base64": False, "stderr_bytes": 3, "truncated": False, "notice": None,
+        "events": [
+            {"at": _THEN, "event": "accepted", "detail": None},
+            {"at": "2026-01-02T03:04:05.678901Z", "event": "agent_exited", "detail": "exit code 3"},
+        ],
+    }  # fmt: skip
+    return LogResponse.model_validate(made | changes).model_dump(mode="json")
 
 
 def part(content: str, offset: int = 0, **changes: object) -> dict[str, Any]:

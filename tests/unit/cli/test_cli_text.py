@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cast.console import printable
-from cast.text import byte_size, counted, moment
+from cast.text import byte_size, counted, moment, moment_exactly
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,8 @@ def test_sizes(count: int, text: str) -> None:
 def test_moments_and_counts() -> None:
     assert moment("2026-01-02T03:04:05.000006Z") == "2026-01-02 03:04:05Z"
     assert moment(None) == "-"
+    assert moment_exactly("2026-01-02T03:04:05.678901Z") == "2026-01-02 03:04:05.678Z"
+    assert moment_exactly("2026-01-02T03:04:05Z") == "2026-01-02 03:04:05.000Z"
     assert (counted(1, "file"), counted(2, "file")) == ("1 file", "2 files")
 
 
