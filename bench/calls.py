@@ -17,7 +17,7 @@ _START = "/process.Process/Start"
 
 def measure_calls(stack: Stack, agent: BenchAgent, report: Report) -> None:
     """Count requests of one warm invocation: by a worker just started, then by one that has its caches."""
-    with proxied_invoke(stack) as (aws, e2b):
+    with proxied(stack, "Invoke") as (aws, e2b):
         _count(agent, aws, e2b, report, "_cold_cache")
         for _ in range(ROUNDS):
             _count(agent, aws, e2b, report, "")
@@ -47,9 +47,9 @@ def up_to_start(calls: list[Call]) -> list[Call]:
 
 
 @contextmanager
-def proxied_invoke(stack: Stack) -> Iterator[tuple[CountingProxy, _Proxies]]:
-    """Point the invoke function at proxies in front of AWS and E2B, and back again at the end."""
-    function = stack.function("Invoke")
+def proxied(stack: Stack, noun: str) -> Iterator[tuple[CountingProxy, _Proxies]]:
+    """Point a function, such as `Invoke`, at proxies in front of AWS and E2B, and back again at the end."""
+    function = stack.function(noun)
     variables: dict[str, str] = function["Environment"]["Variables"]
     with ExitStack() as proxies:
         aws = proxies.enter_context(counting_proxy(stack.env["AWS_ENDPOINT_URL"]))

@@ -1,4 +1,4 @@
-"""Deploys as users and CI systems see them: by `aws s3 cp`, and with a log that grows."""
+"""Deploys as users and CI systems see them: by `aws s3 cp`, several at once, and with a log that grows."""
 
 import json
 import os
@@ -47,6 +47,40 @@ def test_a_bundle_put_by_aws_s3_cp_is_deployed(
     agent = agents.settled(slug)
     assert agent["status"] == "active", agent["status_message"]
     assert stage.invoke(slug, "x")["response_content"] == "copied\n"
+
+
+def test_of_four_deploys_at_once_the_last_one_serves_and_what_it_overtook_is_superseded(
+    stage: Stage, agents: Agents, tell: Callable[[str], None]
+) -> None:
+    slug = agents.create("race")
+    for number, seconds in enumerate((12, 2, 1, 0)):
+        package = PACKAGE | {"scripts": {"postinstall": f"sleep {seconds}"}}
+        program = "console.log(require('./word.js'), require('fs').readFileSync('word.txt', 'utf8'))"
+        word = {"word.js": f"module.exports = {number}", "word.txt": str(number)}
+        files = {"package.json": json.dumps(package), "index.js": program, **word}
+        agents.post_bundle(slug, bundle(files)).raise_for_status()
+
+    def ended() -> list[dict[str, Any]] | None:
+        versions: list[dict[str, Any]] = stage.get(f"/agents/{slug}/versions")
+        over = len(versions) == 4 and all(each["status"] != "building" for each in versions)
+        return versions if over else None
+
+    newest, *earlier = wait_until(ended, "four deploys to end", 2 * DEPLOY_SECONDS)
+    assert newest["status"] == "ready"
+    # What was ready before the last one began to serve did serve until then: how many, the machine decides.
+    said = {"ready": "active as version", "superseded": "superseded: "}
+    for version in earlier:
+        assert _last_words(stage, slug, version).startswith(said[version["status"]])
+    agent = stage.get(f"/agents/{slug}")
+    assert (agent["status"], agent["active_version"]) == ("active", newest["number"])
+    assert stage.invoke(slug, "x")["response_content"] == "3 3\n"
+    tell(f"of 3 earlier deploys {sum(each['status'] == 'superseded' for each in earlier)} were superseded")
+
+
+def _last_words(stage: Stage, slug: str, version: dict[str, Any]) -> str:
+    """Return the end of a version's log: a note of what became of it."""
+    log = stage.get(f"/agents/{slug}/versions/{version['id']}/log?limit=200")
+    return str(log["entries"][-1]["text"])
 
 
 def test_a_builds_log_grows_while_it_runs_and_is_read_on_from_an_offset(stage: Stage, agents: Agents) -> None:

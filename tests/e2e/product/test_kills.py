@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from bench.calls import proxied_invoke
+from bench.calls import proxied
 from bench.counting_proxy import Moment
 from bench.stack import Stack
 from local import environment, processes
@@ -19,6 +18,7 @@ from local.demo.stage import Stage, wait_until
 from local.places import Places
 from local.sandboxes.namespaces.inventory import take_inventory
 from tests.e2e.product.agents import Agents
+from tests.e2e.product.workers import kill_workers
 
 pytestmark = [pytest.mark.stack, pytest.mark.root]
 
@@ -47,7 +47,7 @@ class Assassin:
     def kill(self) -> None:
         """Kill, unless that was done; a request of the dead goes no further."""
         if not self.victims:
-            self.victims = _kill_workers(self.function)
+            self.victims = kill_workers(self.function)
             raise ConnectionAbortedError("its sender was killed")
 
 
@@ -77,7 +77,7 @@ def test_a_killed_invoke_worker_leaves_one_terminal_row_and_no_sandbox(
     before = {row["invocation_id"] for row in stage.get(f"/agents/{slow}/invocations?limit=100")}
     stack = Stack(stage.environment, stage.http)
     assassin.function = stack.function("Invoke")["FunctionName"]
-    with proxied_invoke(stack) as (aws, e2b):
+    with proxied(stack, "Invoke") as (aws, e2b):
         for proxy in (aws, *e2b):
             proxy.watch = assassin.watch
         body = {"prompt": "x", "timeout_seconds": LIMIT_SECONDS}
@@ -158,18 +158,6 @@ def _swept_until_ended(stage: Stage, stack: Stack, slug: str, invocation_id: str
 
     body: dict[str, Any] = wait_until(ended, f"{invocation_id} to end", LONGER_SECONDS + 60)
     return body
-
-
-def _kill_workers(function: str) -> int:
-    workers = [each for each in psutil.process_iter(["cmdline"]) if _is_worker(each, function)]
-    for worker in workers:
-        worker.kill()
-    return len(workers)
-
-
-def _is_worker(process: psutil.Process, function: str) -> bool:
-    words = " ".join(process.info["cmdline"] or ())
-    return "ministack-lambda-" in words and function in words
 
 
 def _stack(command: str, directory: Path) -> None:
