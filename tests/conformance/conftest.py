@@ -97,13 +97,19 @@ class Sdk:
         """Make a sandbox; the caller kills it."""
         return await self(self.sandbox_class.create, template, **{**self.server.options, **options})
 
-    async def build(self, name: str, *steps: Step, context: str = "", **options: Any) -> Any:
-        """Build a template from what `step` describes."""
-        given = {**self.server.options, **options}
-        given.pop("sandbox_url", None)
+    async def build(
+        self, name: str, *steps: Step, context: str = "", call: str = "build", **options: Any
+    ) -> Any:
+        """Build a template from what `step` describes; `call` may be `build_in_background`."""
         described = Description(context, tuple(steps))
         template = described if self.flavour == "js" else self._describe(described)
-        return await self(self.template_class.build, template, name, **given)
+        return await self.templates(call, template, name, **options)
+
+    async def templates(self, call: str, *arguments: Any, **options: Any) -> Any:
+        """Call a method of the SDK's class for templates."""
+        given = {**self.server.options, **options}
+        given.pop("sandbox_url", None)
+        return await self(getattr(self.template_class, call), *arguments, **given)
 
     def _describe(self, described: Description) -> Any:
         context = {"file_context_path": described.context} if described.context else {}

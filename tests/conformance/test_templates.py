@@ -230,17 +230,17 @@ async def test_without_a_tag_the_default_one_is_meant(sdk: Sdk, name: str) -> No
 async def test_tags_are_assigned_listed_and_removed(sdk: Sdk, name: str) -> None:
     built = await sdk.build(f"{name}:v1", BASE, tags=["v2"])
     assert built.tags == ["v1", "v2"]
-    given = await _templates(sdk, "assign_tags", f"{name}:v1", ["v3", "v4"])
+    given = await sdk.templates("assign_tags", f"{name}:v1", ["v3", "v4"])
     assert (given.build_id, given.tags) == (built.build_id, ["v3", "v4"])
-    await _templates(sdk, "remove_tags", name, ["v1", "v4"])
-    listed = await _templates(sdk, "get_tags", built.template_id)
+    await sdk.templates("remove_tags", name, ["v1", "v4"])
+    listed = await sdk.templates("get_tags", built.template_id)
     assert [(each.tag, each.build_id) for each in listed] == [("v2", built.build_id), ("v3", built.build_id)]
 
 
 async def test_a_tag_that_is_not_there_can_not_be_removed(sdk: Sdk, name: str) -> None:
     await sdk.build(name, BASE)
     with pytest.raises(SandboxException, match="no-such"):
-        await _templates(sdk, "remove_tags", name, ["no-such"])
+        await sdk.templates("remove_tags", name, ["no-such"])
 
 
 async def test_existence_of_a_template_is_told(sdk: Sdk, name: str) -> None:
@@ -278,13 +278,8 @@ async def test_a_snapshot_keeps_what_its_template_set(sdk: Sdk, made: Any) -> No
     await sdk(copy.kill)
 
 
-async def _templates(sdk: Sdk, call: str, *arguments: Any) -> Any:
-    options = {name: value for name, value in sdk.server.options.items() if name != "sandbox_url"}
-    return await sdk(getattr(sdk.template_class, call), *arguments, **options)
-
-
 async def _exists(sdk: Sdk, name: str) -> bool:
-    return bool(await _templates(sdk, "exists", name))
+    return bool(await sdk.templates("exists", name))
 
 
 async def test_what_builds_the_base_template_on_e2b_builds_here(sdk: Sdk, name: str) -> None:

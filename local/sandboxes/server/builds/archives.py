@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import os
 import re
 import time
 from collections.abc import AsyncIterator
@@ -13,6 +14,8 @@ from local.sandboxes.server.access import new_id, same
 from local.sandboxes.server.errors import ApiError
 
 MAX_BYTES = 1024**3
+KEPT_SECONDS = 86_400
+"""How long an archive that nobody asks for is kept: longer than any build that may still copy from it."""
 _URL_SECONDS = 3600
 _CHUNK_BYTES = 256 * 1024
 _PATH = re.compile(r"/templates/[^/]+/files/[0-9a-f]{16,128}")
@@ -29,8 +32,12 @@ class Archives:
         return self._folder / files_hash
 
     def has(self, files_hash: str) -> bool:
-        """Whether it was uploaded whole."""
-        return self.path(files_hash).is_file()
+        """Whether it was uploaded whole. To ask for an archive is to keep it longer."""
+        try:
+            os.utime(self.path(files_hash))
+        except FileNotFoundError:
+            return False
+        return True
 
     def query(self, path: str) -> dict[str, str]:
         """What opens a path for one upload within the hour."""
@@ -48,6 +55,7 @@ class Archives:
     async def store(self, files_hash: str, chunks: AsyncIterator[bytes]) -> None:
         """Keep an upload once it is whole. Raises `ApiError` if it is too large."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._drop_unused()
         partial = self._folder / new_id("partial-")
         try:
             with partial.open("wb") as file:
@@ -64,6 +72,12 @@ class Archives:
         with self.path(files_hash).open("rb") as file:
             while chunk := file.read(_CHUNK_BYTES):
                 yield chunk
+
+    def _drop_unused(self) -> None:
+        oldest = time.time() - KEPT_SECONDS
+        for path in self._folder.iterdir():
+            if path.stat().st_mtime < oldest:
+                path.unlink()
 
     def _sign(self, path: str, expiry: str) -> str:
         return hmac.new(self._key, f"PUT {path} {expiry}".encode(), hashlib.sha256).hexdigest()
