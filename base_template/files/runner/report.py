@@ -31,8 +31,10 @@ _HAND_IN_SECONDS = 0.7
 """The command is ended one second after the agent's own limit; the report must be stored before."""
 _ATTENDED_SECONDS = 0.2
 """How long whoever attends has to finish the attempt and end this sandbox before the report is stored."""
-_LOG_SECONDS = 0.3
-"""The log delays the result so long at most."""
+_LOG_SECONDS = 3.0
+"""A long log delays the result so long at most, where the store is ill."""
+_LATE_LOG_SECONDS = 0.3
+"""The same past the agent's limit."""
 _FRAME_MILLISECONDS = 200
 
 
@@ -75,7 +77,7 @@ def hand_in(
         "attempt": job["attempt"],
         **facts,
         **_answer(job, spool.stdout, timeline, ends_at),
-        **_log(job, spool.stderr, timeline),
+        **_log(job, spool.stderr, timeline, _LATE_LOG_SECONDS if facts.get("timed_out") else _LOG_SECONDS),
         **timeline.facts(),
     }
     write_frame("result", report=report)
@@ -102,7 +104,7 @@ def _answer(job: dict[str, Any], stdout: Head, timeline: Timeline, ends_at: floa
     return facts | {"truncated": truncated} | _as_text(content)
 
 
-def _log(job: dict[str, Any], stderr: Tail, timeline: Timeline) -> dict[str, Any]:
+def _log(job: dict[str, Any], stderr: Tail, timeline: Timeline, seconds: float) -> dict[str, Any]:
     """Return the end of stderr; all that was kept is put aside where that is longer.
 
     Before the closing frame, for whoever hears that ends the sandbox: but it delays no answer for long.
@@ -113,7 +115,7 @@ def _log(job: dict[str, Any], stderr: Tail, timeline: Timeline) -> dict[str, Any
     content = kept if in_the_sources is text else in_the_sources.encode()
     facts = {"stderr_bytes": stderr.seen_bytes, "stderr_stored_bytes": 0}
     if len(content) > job["stderr_bytes"] and "log_url" in job:
-        stored = handover.put(job["log_url"], content, time.monotonic() + _LOG_SECONDS)
+        stored = handover.put(job["log_url"], content, time.monotonic() + seconds)
         timeline.note("log_stored" if stored else "log_not_stored")
         facts["stderr_stored_bytes"] = len(content) if stored else 0
     return facts | {"stderr": content[-job["stderr_bytes"] :].decode("utf-8", "replace")}
