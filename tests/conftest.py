@@ -54,7 +54,7 @@ def stack_environment(ministack: str) -> dict[str, str]:
     sqs, s3 = _client("sqs", ministack), _client("s3", ministack)
     queues = {
         f"{kind}_QUEUE_URL": sqs.create_queue(QueueName=f"test-{kind.lower()}")["QueueUrl"]
-        for kind in ("DEPLOY", "INVOCATION", "MAINTENANCE")
+        for kind in ("DEPLOY", "INVOCATION", "MAINTENANCE", "CALLBACK")
     }
     buckets = {"BUNDLE_BUCKET": "test-bundles", "RESULT_BUCKET": "test-results"}
     for name in buckets.values():
@@ -69,6 +69,8 @@ def stack_environment(ministack: str) -> dict[str, str]:
         "DEPLOYMENT": "test",
         "PLATFORM_SECRET_ID": "test/platform",
         "AGENT_SECRET_PREFIX": "test/agents",
+        "CALLBACK_SECRET_PREFIX": "test/callbacks",
+        "LOOPBACK_CALLBACK_PORT": "0",
         "BASE_TEMPLATE": "castari-base",
         "WARM_PER_AGENT": "1",
         "WARM_IDLE_SECONDS": "900",

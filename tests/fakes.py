@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 from pydantic import SecretStr
 
+from castari.adapters.callbacks import CallbackAnswer
 from castari.adapters.results import response_key, result_key
 from castari.errors import CastariError, SandboxMissing
 from castari.models import SandboxAccess, SandboxSummary
@@ -219,6 +220,22 @@ class FakeSandboxes:
             self.before[method]()
         if self.failures.get(method):
             raise self.failures[method].pop(0)
+
+
+@dataclass
+class FakeCallbackSender:
+    """Receivers in memory: they note what comes, and accept it unless a test has them answer otherwise."""
+
+    received: list[tuple[str, bytes, dict[str, str]]] = field(default_factory=list)
+    answers: list[CallbackAnswer | CastariError] = field(default_factory=list)
+    """What the next attempts are answered with."""
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> CallbackAnswer:
+        self.received.append((url, body, dict(headers)))
+        answer = self.answers.pop(0) if self.answers else CallbackAnswer(204)
+        if isinstance(answer, CastariError):
+            raise answer
+        return answer
 
 
 @dataclass

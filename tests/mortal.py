@@ -40,11 +40,14 @@ _PURE = frozenset(
 
 
 def outside_methods() -> set[str]:
-    """Return every method that an adapter offers and that reaches outside, as `Class.method`."""
+    """Return every method that an adapter offers and that reaches outside, as `Class.method`.
+
+    A private class is part of one that is offered.
+    """
     found = set()
     for module in pkgutil.walk_packages(adapters.__path__, f"{adapters.__name__}."):
         for name, kind in vars(importlib.import_module(module.name)).items():
-            if inspect.isclass(kind) and kind.__module__ == module.name:
+            if inspect.isclass(kind) and kind.__module__ == module.name and not name.startswith("_"):
                 found |= {f"{name}.{method}" for method in _public_methods(kind)}
     return found - _PURE
 

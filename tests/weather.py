@@ -12,7 +12,7 @@ from castari import bootstrap
 from castari.adapters.results import result_key
 from castari.adapters.tables.invocations import InvocationsTable
 from castari.errors import CastariError
-from castari.messages import ServeLine, StartInvocation
+from castari.messages import DeliverCallback, ServeLine, StartInvocation
 from castari.models import Agent, Invocation
 from castari.services.attempts import DEADLINE_GRACE_SECONDS
 from castari.services.invocation_states import is_terminal
@@ -81,7 +81,7 @@ class Weather:
 
     def _under_way(self) -> bool:
         offered = {warm.sandbox_id for warm in bootstrap.warm_table().all()}
-        return bool(self.sandboxes().keys() - offered) or not all(map(is_terminal, self.rows()))
+        return bool(self.sandboxes().keys() - offered) or not all(map(_is_told, self.rows()))
 
     async def _runners_end(self) -> None:
         """What a runner does, it does without us."""
@@ -99,7 +99,7 @@ class Weather:
             key = result_key(report["invocation_id"], report["attempt"])
             self._later(_stored(key))
         self.told = len(self.world.runner.stored)
-        for queue in (self.world.maintenance, self.world.invocations):
+        for queue in (self.world.maintenance, self.world.invocations, self.world.callbacks):
             messages, queue.messages = queue.messages, []
             for message, _ in messages:
                 self._later(_delivery(message))
@@ -126,7 +126,8 @@ class Weather:
         rows = {row.invocation_id: row for row in self.rows()}
         for row in rows.values():
             if is_terminal(row):
-                assert self.ended.setdefault(row.invocation_id, row) == row, "a result changed"
+                result = row.model_copy(update={"callback": None, "deadline_at": row.created_at})
+                assert self.ended.setdefault(row.invocation_id, result) == result, "a result changed"
         in_use = {row.sandbox_id for row in rows.values() if not is_terminal(row)}
         offered = {warm.sandbox_id for warm in bootstrap.warm_table().all()}
         for name, sandbox in self.sandboxes().items():
@@ -157,6 +158,18 @@ class Weather:
                 assert row.status in {"completed", "cancelled"}, f"its result was lost: {row}"
         if keeps_rows:
             self._check_usage(rows)
+        self._check_callbacks(rows)
+
+    def _check_callbacks(self, rows: list[Invocation]) -> None:
+        """Each end is told, and whoever is told twice is told the same under the same id."""
+        bodies: dict[str, set[bytes]] = {}
+        for _, body, headers in self.world.receivers.received:
+            bodies.setdefault(headers["webhook-id"], set()).add(body)
+        for row in rows:
+            if row.callback:
+                assert row.callback.status == "delivered", row
+                (body,) = bodies[row.invocation_id]
+                assert json.loads(body)["type"] == f"invocation.{row.status}"
 
     def _check_usage(self, rows: list[Invocation]) -> None:
         """Each result is counted once: whoever counts is the one who made it."""
@@ -179,7 +192,23 @@ class LaggingInvocations:
         return getattr(self._table, name)
 
 
+def _is_told(row: Invocation) -> bool:
+    return is_terminal(row) and (row.callback is None or row.callback.status in {"delivered", "failed"})
+
+
+def _callback(message: DeliverCallback) -> Event:
+    async def deliver(worker: Worker) -> str:
+        done = await worker.deliveries.deliver(message.invocation_id)
+        if done.again_seconds is not None:
+            raise CastariError(done.result)
+        return done.result
+
+    return deliver
+
+
 def _delivery(message: Any) -> Event:
+    if isinstance(message, DeliverCallback):
+        return _callback(message)
     if isinstance(message, StartInvocation | ServeLine):
         return lambda worker: worker.starts.carry_out(message)
     return lambda worker: worker.removals.carry_out(message)

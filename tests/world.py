@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from pydantic import SecretStr
 
-from castari import bootstrap
+from castari import bootstrap, bootstrap_callbacks
 from castari.adapters.queues import Queue
 from castari.adapters.sandboxes import Sandboxes
 from castari.adapters.sealing import Sealer
@@ -24,6 +24,8 @@ from castari.services.attendance import Attendance
 from castari.services.build_sandboxes import BuildSandboxes
 from castari.services.builds import Builds
 from castari.services.bundles import Bundles
+from castari.services.callback_secrets import CallbackSecrets
+from castari.services.callbacks import Callbacks
 from castari.services.calls import Calls
 from castari.services.cancels import Cancels
 from castari.services.capacity import Capacity
@@ -31,6 +33,7 @@ from castari.services.checkouts import Checkouts
 from castari.services.claims import Claims
 from castari.services.completions import Completions
 from castari.services.deletions import Deletions
+from castari.services.deliveries import Deliveries
 from castari.services.deploy_checks import DeployChecks
 from castari.services.deploys import Deploys
 from castari.services.environments import Environments
@@ -56,7 +59,7 @@ from castari.services.sweep import Sweep
 from castari.services.switches import Switches
 from castari.services.warm import WarmPool
 from castari.settings import Limits
-from tests.fakes import FakeSandboxes, ScriptedRunner, SetClock
+from tests.fakes import FakeCallbackSender, FakeSandboxes, ScriptedRunner, SetClock
 
 KEEP_SESSION = timedelta(hours=24)
 SEALING_KEY = SecretStr("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
@@ -108,6 +111,8 @@ class World:
     maintenance: FakeQueue = field(default_factory=FakeQueue)
     invocations: FakeQueue = field(default_factory=FakeQueue)
     deploys: FakeQueue = field(default_factory=FakeQueue)
+    callbacks: FakeQueue = field(default_factory=FakeQueue)
+    receivers: FakeCallbackSender = field(default_factory=FakeCallbackSender)
     versions_kept: int = 10
     creates_per_second: int = 0
     sandboxes_at_once: int = 0
@@ -184,6 +189,10 @@ class Worker:
         self.sandboxes = cast("Sandboxes", counting)
         self.maintenance = cast("Queue", wrap("maintenance", world.maintenance))
         self.queue = cast("Queue", wrap("queue", world.invocations))
+        self.callback_queue = cast("Queue", wrap("callback_queue", world.callbacks))
+        self.callbacks_table = wrap("callbacks", bootstrap.callbacks().table)
+        self.callback_secret_store = wrap("callback_secrets", bootstrap_callbacks.callback_secret_store())
+        self.receivers = wrap("receivers", world.receivers)
         self.deploy_queue = cast("Queue", wrap("deploy_queue", world.deploys))
         self.logs = wrap("build_logs", bootstrap.build_logs_table())
         self.deletions_table = wrap("deletions", bootstrap.deletions_table())
@@ -204,7 +213,19 @@ class Worker:
         self.batches = InvocationBatches(self.invocations, self.batches_table, self.requests, self.queue)
         self._make_line()
         self.requeues = Requeues(self.table, self.queue, self.holds, KEEP_SESSION, clock)
-        self.finishes = Finishes(self.table, self.results, self.requeues, self.holds, KEEP_SESSION, clock)
+        self.callbacks = Callbacks(self.callbacks_table, self.callback_queue, clock)
+        self.finishes = Finishes(
+            self.table, self.results, self.requeues, self.holds, KEEP_SESSION, self.callbacks, clock
+        )
+        self.callback_secrets = CallbackSecrets(self.agents, self.callback_secret_store, clock)
+        self.deliveries = Deliveries(
+            self.table,
+            self.agents,
+            self.callbacks_table,
+            self.callback_secrets,
+            self.receivers,
+            clock,
+        )
         self.sessions = Sessions(self.sessions_table, self.maintenance, clock)
         session_launches = SessionLaunches(
             self.table,
@@ -316,6 +337,7 @@ class Worker:
             pool=self.pool,
             line=self.line,
             session_ends=self.session_ends,
+            callbacks=self.callbacks,
             limits=limits,
             clock=clock,
         )
@@ -330,6 +352,7 @@ class Worker:
             invocations=self.table,
             sandboxes=self.sandboxes,
             secrets=self.secrets,
+            callback_secrets=self.callback_secret_store,
             bundles=self.bundles,
             results=self.results,
             pool=self.pool,

@@ -1,17 +1,19 @@
-"""HTTP: agents' secrets. Of the HTTP functions only this one can read and write them."""
+"""HTTP: agents' secrets, and those that sign callbacks. Only this function can write them."""
 
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from castari import bootstrap
+from castari import bootstrap, bootstrap_callbacks
 from castari.http.routing import PREFIX, Caller, Named, create_resolver, resolve
 from castari.http.serving import serve
 from castari.observability import logger, metrics, tracer
+from castari.schemas.callbacks import CallbackSecretCreated, CallbackSecretResponse
 from castari.schemas.secrets import SecretResponse, SecretWrite
 
 app = create_resolver()
 _SECRETS = f"{PREFIX}/agents/<slug>/secrets"
+_CALLBACK_SECRET = f"{PREFIX}/agents/<slug>/callback-secret"
 
 
 @app.get(_SECRETS, summary="List an agent's secrets", tags=["secrets"])
@@ -35,6 +37,24 @@ def set_secret(slug: Named, body: SecretWrite, caller: Caller) -> SecretResponse
 def delete_secret(slug: Named, key: Named, caller: Caller) -> None:
     """Remove a secret; the next invocation does not have it."""
     bootstrap.secrets().delete(caller.user_id, slug, key)
+
+
+@app.get(_CALLBACK_SECRET, summary="Look at an agent's callback secret", tags=["callbacks"])
+def get_callback_secret(slug: Named, caller: Caller) -> CallbackSecretResponse:
+    """When the secret that signs callbacks was made, never its value; 404 as long as there is none."""
+    secret = bootstrap_callbacks.callback_secrets().get(caller.user_id, slug)
+    return CallbackSecretResponse(created_at=secret.made_at, previous_valid_until=secret.previous_until)
+
+
+@app.post(_CALLBACK_SECRET, summary="Make an agent's callback secret", tags=["callbacks"], status_code=201)
+def make_callback_secret(slug: Named, caller: Caller) -> CallbackSecretCreated:
+    """Make the secret that signs callbacks, or another one, and show it this once; for 24 hours both sign."""
+    made = bootstrap_callbacks.callback_secrets().make(caller.user_id, slug)
+    return CallbackSecretCreated(
+        secret=made.value.get_secret_value(),
+        created_at=made.made_at,
+        previous_valid_until=made.previous_until,
+    )
 
 
 @tracer.capture_lambda_handler(capture_response=False)

@@ -64,6 +64,7 @@ class Estate:
 def estate(account: Account) -> Estate:
     agent_id = account.api.request("POST", "/agents", {"name": "Poet"}).json["id"]
     account.api.request("POST", "/agents/poet/secrets", {"key": "TOKEN", "value": "x"})
+    account.api.request("POST", "/agents/poet/callback-secret")
     now = datetime.now(UTC)
     version = Version(
         agent_id=agent_id, version_id=new_id("ver"), user_id=account.user_id, slug="poet", number=1,

@@ -14,6 +14,7 @@ from random import Random
 import pytest
 
 from castari import bootstrap
+from castari.adapters.callbacks import CallbackAnswer
 from castari.errors import CastariError
 from castari.messages import (
     DeleteAgent,
@@ -33,6 +34,7 @@ from tests.weather import Weather
 from tests.world import Worker, World, unique
 
 pytestmark = pytest.mark.usefixtures("empty_tables")
+RECEIVER = "https://receiver.example/results"
 LONG = "long " * 20_000
 PROMPTS = ["one", "two", "three"]
 
@@ -185,6 +187,29 @@ async def _sweep_a_line(worker: Worker, story: Story) -> None:
     await worker.sweep.sweep()
 
 
+async def _finished(story: Story) -> Invocation:
+    """Let an invocation end whose callback is announced."""
+    running = await story.started()
+    story.world.runner.store(story.world.runner.report(story.world.sandboxes.started[-1]))
+    story.world.worker().completions.complete(running.invocation_id, running.attempt)
+    return running
+
+
+async def _notify(worker: Worker, story: Story) -> None:
+    finished = await _finished(story)
+    story.world.receivers.answers = [CallbackAnswer(503)]
+    for _ in range(2):
+        await worker.deliveries.deliver(finished.invocation_id)
+        story.world.clock.pass_(seconds=2)
+
+
+async def _sweep_a_callback(worker: Worker, story: Story) -> None:
+    await _finished(story)
+    story.world.callbacks.messages.clear()
+    story.world.clock.pass_(minutes=11)
+    await worker.sweep.sweep()
+
+
 def _give_way(_story: Story, _running: Invocation) -> Message:
     return GiveWay()
 
@@ -226,6 +251,7 @@ class Plot:
     keeps_rows: bool = True
     creates_per_second: int = 0
     sandboxes_at_once: int = 0
+    callback_url: str | None = None
 
     def begin(self, world: World) -> None:
         """Set the plan of the sandbox service, with nothing counted but what there is."""
@@ -246,6 +272,10 @@ PLOTS = {
     "start": Plot(_start, runner_lives=(True,)),
     "complete": Plot(_complete, warm=(True,), runner_lives=(True,)),
     "sweep": Plot(_sweep, warm=(True,), runner_lives=(False,)),
+    "call with a callback": Plot(_call, (True,), (True,), callback_url=RECEIVER),
+    "complete with a callback": Plot(_complete, (True,), (True,), callback_url=RECEIVER),
+    "notify": Plot(_notify, (True,), (True,), callback_url=RECEIVER),
+    "sweep a callback": Plot(_sweep_a_callback, (True,), (True,), callback_url=RECEIVER),
     "refill": Plot(_maintenance(_refill), warm=(True,), runner_lives=(True,)),
     "destroy": Plot(_maintenance(_destroy), warm=(True,), runner_lives=(True,)),
     "wait in line": Plot(_wait_in_line, (False,), (True,), sandboxes_at_once=2),
@@ -269,8 +299,13 @@ async def _survives(world: World, name: str, mortal: Mortal, *, warm: bool, runn
     world.maintenance.messages.clear()
     world.invocations.messages.clear()
     world.runner.stores = world.runner.prints = runner_lives
+    world.callbacks.messages.clear()
+    world.receivers.received.clear()
     PLOTS[name].begin(world)
-    story = Story(world, world.agent())
+    story = Story(world, world.agent(callback_url=PLOTS[name].callback_url))
+    if story.agent.callback_url:
+        world.worker().callback_secrets.make(story.agent.user_id, story.agent.slug)
+        story.agent = world.worker().agents.get(story.agent.user_id, story.agent.slug)
     if warm:
         await world.worker().warm_up(story.agent)
     order = Random(f"{mortal.at} {mortal.side}")  # noqa: S311 - shuffles deliveries, guards nothing

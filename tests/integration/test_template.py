@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from castari.services.deliveries import MOST_ATTEMPTS
 from castari.settings import Settings
 from tests.cloudformation import load_template
 
@@ -83,6 +84,40 @@ def test_the_platform_secret_is_read_only_where_sandboxes_are_touched(role: str)
 def test_the_api_and_the_finisher_see_no_secret_at_all() -> None:
     for role in ("ApiRole", "CompleteRole"):
         assert not [action for action in _actions(role) if action.startswith(_SECRETS)]
+
+
+def test_whoever_talks_to_strangers_hosts_reads_no_secret_but_those_that_sign() -> None:
+    (resource,) = _resources("NotifyRole", "secretsmanager:GetSecretValue")
+    assert resource["Sub"].endswith(":secret:${AWS::StackName}/callbacks/*")
+    assert {each["Sub"].rpartition("/")[0].rpartition("/")[2] for each in _agent_secrets("InvokeRole")} == {
+        "agents"
+    }
+    written = [action for action in _actions("NotifyRole") if action.startswith(("dynamodb:", "s3:", "sqs:"))]
+    assert "s3:GetObject" not in written
+    assert _resources("NotifyRole", "dynamodb:UpdateItem") == [{"GetAtt": "InvocationsTable.Arn"}]
+    assert "sqs:SendMessage" not in written
+
+
+def _agent_secrets(role: str) -> list[dict[str, str]]:
+    return [each for each in _resources(role, "secretsmanager:GetSecretValue") if "Sub" in each]
+
+
+def test_whoever_can_end_an_invocation_can_have_it_told() -> None:
+    finishing = {
+        role for role in ROLES if {"GetAtt": "UsageTable.Arn"} in _resources(role, "dynamodb:UpdateItem")
+    }
+    announcing = {
+        role for role in ROLES if {"GetAtt": "CallbackQueue.Arn"} in _resources(role, "sqs:SendMessage")
+    }
+    assert announcing == finishing != set()
+
+
+def test_the_queue_of_callbacks_comes_as_often_as_there_are_attempts() -> None:
+    assert _RESOURCES["CallbackQueue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"] == MOST_ATTEMPTS
+
+
+def test_no_callback_leads_to_the_machine_itself_unless_the_operator_says_so() -> None:
+    assert _TEMPLATE["Parameters"]["LoopbackCallbackPort"]["Default"] == 0
 
 
 def test_only_the_secrets_function_writes_secrets() -> None:

@@ -11,9 +11,9 @@ ROOT = Path(__file__).parents[2]
 SOURCES = {"castari": ROOT / "layers/application", "functions": ROOT, "cast": ROOT / "cli", "local": ROOT}
 _INNERMOST = {
     f"castari.{name}"
-    for name in ("clock", "durations", "errors", "ids", "manifest", "messages", "models", "reports")
-}
-_ROOTS = {"castari.bootstrap", "castari.bootstrap_sandboxes"}
+    for name in ("addresses", "callback_urls", "clock", "durations", "errors", "ids", "manifest", "messages")
+} | {"castari.models", "castari.reports"}
+_ROOTS = {"castari.bootstrap", "castari.bootstrap_callbacks", "castari.bootstrap_sandboxes"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ LAYERS = [
     Layer(
         "castari.adapters",
         _INNERMOST | {"castari.settings", "castari.adapters"},
-        {"botocore", "types_boto3", "e2b", "httpx", "cryptography"},
+        {"botocore", "types_boto3", "e2b", "httpx", "cryptography", "httpcore", "standardwebhooks"},
     ),
     Layer(
         "castari.services",
@@ -47,6 +47,7 @@ LAYERS = [
     Layer("castari.observability", set(), {"aws_lambda_powertools"}),
     Layer("castari.batches", {"castari.observability"}, {"aws_lambda_powertools"}),
     Layer("castari.bootstrap", {"castari"}, {"boto3", "types_boto3"}),
+    Layer("castari.bootstrap_callbacks", {"castari"}, set()),
     Layer("castari.bootstrap_sandboxes", {"castari"}, set()),
     Layer("castari.admin", {"castari"}, set()),
     Layer("castari", _INNERMOST, set()),

@@ -17,6 +17,7 @@ ENVIRONMENT = dict.fromkeys(NAMES, "x") | {
     "SANDBOXES_AT_ONCE": "20",
     "VERSIONS_KEPT": "10",
     "SESSION_HOURS": "24",
+    "LOOPBACK_CALLBACK_PORT": "0",
 }
 
 

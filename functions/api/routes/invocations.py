@@ -51,6 +51,7 @@ def submit_invocation(
         timeout_seconds=body.timeout_seconds,
         session_id=body.session_id,
         new_session=body.session,
+        callback_url=body.callback_url,
         request=request_of(agent, idempotency_key, body),
     )
     location = f"{PREFIX}/agents/{slug}/invocations/{invocation.invocation_id}"
@@ -69,6 +70,7 @@ def submit_batch(
         agent,
         body.prompts,
         timeout_seconds=body.timeout_seconds,
+        callback_url=body.callback_url,
         requests=batch_requests_of(agent, idempotency_key, body, items=len(body.prompts)),
     )
     if made.unsent:

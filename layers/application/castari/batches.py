@@ -11,20 +11,30 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from castari.observability import logger, metrics
 
 
+class Later(Exception):
+    """Raised by what handles a message to have it again after so many seconds: no error, but not done."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"again in {seconds} s")
+        self.seconds = seconds
+
+
 def process(
     event: dict[str, Any],
     context: LambdaContext,
     handle: Callable[[str], None],
     *,
     release: Callable[[str], None] | None = None,
+    postpone: Callable[[str, int], None] | None = None,
 ) -> dict[str, Any]:
     """Give the body of each message to `handle`; return which failed, as SQS asks for it.
 
-    `release` is given the receipt handle of each that failed, to have it delivered again sooner.
+    `release` is given the receipt handle of each that failed, to have it delivered again sooner; `postpone`
+    that of each that `handle` wants again `Later`, and the seconds.
     """
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     answered = process_partial_response(
-        event, lambda record: _handle(record, handle, release), processor, context
+        event, lambda record: _handle(record, handle, release, postpone), processor, context
     )
     failed = len(answered["batchItemFailures"])
     metrics.add_metric("Messages", "Count", len(event["Records"]))
@@ -32,9 +42,18 @@ def process(
     return dict(answered)
 
 
-def _handle(record: SQSRecord, handle: Callable[[str], None], release: Callable[[str], None] | None) -> None:
+def _handle(
+    record: SQSRecord,
+    handle: Callable[[str], None],
+    release: Callable[[str], None] | None,
+    postpone: Callable[[str, int], None] | None,
+) -> None:
     try:
         handle(record.body)
+    except Later as later:
+        if postpone:
+            postpone(record.receipt_handle, later.seconds)
+        raise
     except Exception as error:
         # Without the error's text: it may quote what the message led to.
         trace = traceback.format_tb(error.__traceback__)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from castari.services.agents import Agents
     from castari.services.api_keys import ApiKeys
     from castari.services.authentication import Authentication
+    from castari.services.callbacks import Callbacks
     from castari.services.cancels import Cancels
     from castari.services.completions import Completions
     from castari.services.finishes import Finishes
@@ -194,6 +195,23 @@ def maintenance_queue() -> "Queue":
     from castari.adapters.queues import Queue
 
     return Queue(sqs(), settings().maintenance_queue_url)
+
+
+@cache
+def callback_queue() -> "Queue":
+    """Return the queue of callbacks to deliver."""
+    from castari.adapters.queues import Queue
+
+    return Queue(sqs(), settings().callback_queue_url)
+
+
+@cache
+def callbacks() -> "Callbacks":
+    """Return what has the ends of invocations told."""
+    from castari.adapters.tables.callbacks import CallbacksTable
+    from castari.services.callbacks import Callbacks
+
+    return Callbacks(CallbacksTable(dynamodb(), settings().invocations_table), callback_queue())
 
 
 @cache
@@ -407,7 +425,9 @@ def finishes() -> "Finishes":
     """Return what makes invocations terminal."""
     from castari.services.finishes import Finishes
 
-    return Finishes(invocations_table(), result_bucket(), requeues(), session_holds(), keep_session())
+    return Finishes(
+        invocations_table(), result_bucket(), requeues(), session_holds(), keep_session(), callbacks()
+    )
 
 
 @cache

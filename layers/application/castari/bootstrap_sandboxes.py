@@ -12,6 +12,7 @@ from castari.bootstrap import (
     agents_table,
     build_logs_table,
     bundle_bucket,
+    callbacks,
     cancels,
     capacity_table,
     deletions_table,
@@ -35,6 +36,7 @@ from castari.bootstrap import (
     versions_table,
     warm_table,
 )
+from castari.bootstrap_callbacks import callback_secret_store
 
 if TYPE_CHECKING:
     from castari.adapters.sandboxes import Sandboxes
@@ -323,6 +325,7 @@ def sweep() -> "Sweep":
         pool=warm_pool(),
         line=line(),
         session_ends=session_ends(),
+        callbacks=callbacks(),
         limits=settings().limits,
     )
 
@@ -340,6 +343,7 @@ def deletions() -> "Deletions":
         invocations=invocations_table(),
         sandboxes=sandboxes(),
         secrets=secret_store(),
+        callback_secrets=callback_secret_store(),
         bundles=bundle_bucket(),
         results=result_bucket(),
         pool=warm_pool(),

@@ -19,6 +19,8 @@ CastariError
 │   ├── VendorRateLimited 503
 │   │   └── NoCapacity    503   the plan's limits allow no more sandboxes now: wait in line
 │   └── SandboxMissing    503   the sandbox or snapshot is definitely not there
+├── CallbackForbidden     422   a callback leads to where none may go: trying again is no use
+├── CallbackUnanswered    502   a callback's receiver cannot be reached, or does not answer in time
 ├── SandboxLost           502   the sandbox is gone; what it did cannot be known
 ├── SealBroken            500   a sealed text does not open with the platform's key
 ├── CommandTimedOut       504   a command in a sandbox was ended at its limit
@@ -154,6 +156,18 @@ class SandboxMissing(VendorUnavailable):
 
 class SandboxLost(CastariError):
     """The sandbox is gone or does not answer; whether the agent ran cannot be known."""
+
+    status = 502
+
+
+class CallbackForbidden(CastariError):
+    """A callback's address leads to where none may be sent."""
+
+    status = 422
+
+
+class CallbackUnanswered(CastariError):
+    """A callback's receiver cannot be reached, or does not answer in time; later it may."""
 
     status = 502
 

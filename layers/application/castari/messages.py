@@ -54,6 +54,13 @@ class DeployBundle(Message):
     attempt: int = 1
 
 
+class DeliverCallback(Message):
+    """CALLBACK queue: tell whoever wants to know that this invocation is over."""
+
+    kind: Literal["deliver_callback"] = "deliver_callback"
+    invocation_id: str
+
+
 class DestroySandbox(Message):
     """MAINTENANCE queue: kill one sandbox."""
 

@@ -20,6 +20,7 @@ VersionStatus = Literal["building", "ready", "failed", "superseded", "removed"]
 DeletionStep = Literal["sandboxes", "secrets", "bundles", "invocations", "versions"]
 OutputStream = Literal["stdout", "stderr"]
 LogKind = Literal["note", "step_started", "output", "step_done", "failed"]
+CallbackStatus = Literal["waiting", "pending", "delivered", "failed"]
 SessionStatus = Literal["busy", "idle", "paused", "ended", "deleted"]
 InvocationStatus = Literal["queued", "running", "completed", "failed", "timed_out", "cancelled", "lost"]
 RunEventName = Literal[
@@ -34,6 +35,8 @@ FailureCode = Literal[
 ]  # fmt: skip
 GIT_SECRETS = frozenset({"GIT_TOKEN", "GIT_USERNAME", "GIT_CA_CERTIFICATE"})
 """Secrets of an agent from git that are for the clone alone: no invocation gets them."""
+BOTH_CALLBACK_SECRETS_SIGN = dt.timedelta(hours=24)
+"""So long receivers have to take over another callback secret."""
 WarmChoice = int | Literal["auto"]
 """A number of warm sandboxes, or as many as the recent rate of invocations asks for."""
 SecretTimes = tuple[datetime, datetime]
@@ -61,6 +64,20 @@ class ActiveVersion(Model):
     """How often a lost attempt may be made again."""
     outranks: int = 0
     """Deploys up to this number began before it was chosen: they end as superseded."""
+
+
+class CallbackSecret(Model):
+    """Which version of an agent's callback secret counts; its value is in Secrets Manager alone."""
+
+    version_id: str
+    previous_version_id: str | None = None
+    """Kept for whoever read the row just before it changed."""
+    made_at: datetime
+
+    @property
+    def previous_until(self) -> datetime | None:
+        """Until when the secret before this one signs, too; None if there was none."""
+        return self.made_at + BOTH_CALLBACK_SECRETS_SIGN if self.previous_version_id else None
 
 
 class Agent(Model):
@@ -93,6 +110,9 @@ class Agent(Model):
     secret_version_id: str | None = None
     secret_previous_version_id: str | None = None
     """Kept for whoever read the row just before it changed."""
+    callback_url: str | None = None
+    """Where the ends of its invocations are told, unless an invocation names another place."""
+    callback_secret: CallbackSecret | None = None
     created_at: datetime
     updated_at: datetime
 
@@ -207,6 +227,20 @@ class PastAttempt(Model):
     message: str
 
 
+class Callback(Model):
+    """Where the end of an invocation is told, and how far that got; `waiting` is before the end."""
+
+    url: str
+    status: CallbackStatus = "waiting"
+    attempts: int = 0
+    last_status: int | None = None
+    """The HTTP status of the latest answer, if there was one."""
+    message: str | None = None
+    """What went wrong last, and what to do."""
+    next_attempt_at: datetime | None = None
+    delivered_at: datetime | None = None
+
+
 class RequestKey(Model):
     """What a request with an idempotency key is known by; the key itself is not kept."""
 
@@ -274,6 +308,7 @@ class Invocation(Model):
     """What its runner told."""
     request: RequestKey | None = None
     """What it was asked for with, if with an idempotency key."""
+    callback: Callback | None = None
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None

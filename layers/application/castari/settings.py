@@ -42,6 +42,8 @@ class Limits(BaseModel):
     session_idle_seconds: int = 15
     """After its last use a session's sandbox runs on for so long before it is paused."""
     sessions_per_agent: int = 100
+    loopback_callback_port: int = 0
+    """The port of this machine that callbacks may go to by http; 0 for none."""
 
 
 class Settings(BaseModel):
@@ -65,8 +67,11 @@ class Settings(BaseModel):
     deploy_queue_url: str
     invocation_queue_url: str
     maintenance_queue_url: str
+    callback_queue_url: str
     platform_secret_id: str
     agent_secret_prefix: str
+    callback_secret_prefix: str
+    loopback_callback_port: int
     base_template: str
     capacity_table: str
     warm_per_agent: int
@@ -93,5 +98,6 @@ def load(environment: Mapping[str, str]) -> Settings:
     known = Settings.model_validate(
         {name: environment[name.upper()] for name in names if name.upper() in environment}
     )
-    limits = known.limits.model_copy(update={"warm_idle_seconds": known.warm_idle_seconds})
+    shared = {name: getattr(known, name) for name in ("warm_idle_seconds", "loopback_callback_port")}
+    limits = known.limits.model_copy(update=shared)
     return known.model_copy(update={"limits": limits})

@@ -18,11 +18,11 @@ class Certificates:
     server: str
 
 
-def make_certificates(address: str) -> Certificates:
-    """Return certificates for a server at an IP address, good for an hour."""
+def make_certificates(host: str) -> Certificates:
+    """Return certificates for a server at an IP address or of a name, good for an hour."""
     authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     issuer = _name("Authority of a test")
-    alternative = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+    alternative = x509.SubjectAlternativeName([_host(host)])
     authority = _certificate(issuer, issuer, authority_key).add_extension(
         x509.BasicConstraints(ca=True, path_length=0), critical=True
     )
@@ -31,6 +31,13 @@ def make_certificates(address: str) -> Certificates:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return Certificates(_signed(authority, authority_key), key.decode() + _signed(server, authority_key))
+
+
+def _host(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 def _name(text: str) -> x509.Name:

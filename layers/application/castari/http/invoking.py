@@ -41,6 +41,7 @@ def made_of(
         timeout_seconds=prompt.timeout_seconds,
         session_id=prompt.session_id,
         new_session=prompt.session,
+        callback_url=prompt.callback_url,
         request=request_of(agent, header_of(event), prompt),
     )
 

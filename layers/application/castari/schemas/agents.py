@@ -8,6 +8,7 @@ from pydantic import AfterValidator, AwareDatetime, Field
 from pydantic_core import PydanticCustomError
 
 from castari.models import Agent, AgentStatus, SourceType, WarmChoice
+from castari.schemas.callbacks import CallbackUrl
 from castari.schemas.fields import Line, Name, Slug, Text, TimeoutSeconds
 from castari.schemas.shapes import Request, Response
 
@@ -54,6 +55,8 @@ class AgentCreate(Request):
     default_model: ModelName | None = None
     max_turns: Turns | None = None
     timeout_seconds: TimeoutSeconds | None = None
+    callback_url: CallbackUrl | None = None
+    """Where the end of each invocation is told that names no other place."""
     warm: Warm | None = None
     """Unused sandboxes that are kept ready: a number, "auto", or null for the platform's default."""
 
@@ -68,6 +71,7 @@ class AgentUpdate(Request):
     default_model: ModelName | None = None
     max_turns: Turns | None = None
     timeout_seconds: TimeoutSeconds | None = None
+    callback_url: CallbackUrl | None = None
     warm: Warm | None = None
 
 
@@ -87,6 +91,7 @@ class AgentResponse(Response):
     max_turns: int | None
     timeout_seconds: int | None
     warm: WarmChoice | None
+    callback_url: str | None
     status: AgentStatus
     status_message: str | None
     sandbox_id: str | None

@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from castari import durations
 from castari.models import Failure, Invocation, InvocationStatus, OutputStream, PastAttempt
+from castari.schemas.callbacks import CallbackResponse, CallbackUrl
 from castari.schemas.fields import SessionId, TimeoutSeconds
 from castari.schemas.shapes import Request, Response
 from castari.schemas.usage import MICRO_DOLLARS
@@ -28,6 +29,8 @@ class InvocationCreate(Request):
     session: bool = False
     """Start a session whose id the answer tells."""
     timeout_seconds: TimeoutSeconds | None = None
+    callback_url: CallbackUrl | None = None
+    """Where the result is sent when it is over, instead of to the agent's own `callback_url`."""
 
 
 class InvocationBatchCreate(Request):
@@ -37,6 +40,8 @@ class InvocationBatchCreate(Request):
         list[Annotated[str, AfterValidator(_said_something)]], Field(min_length=1, max_length=1000)
     ]
     timeout_seconds: TimeoutSeconds | None = None
+    callback_url: CallbackUrl | None = None
+    """Where each result is sent, one by one."""
 
 
 class InvokeQuery(Request):
@@ -100,6 +105,7 @@ class InvocationResponse(Response):
     notice: str | None
     """What may surprise about a completed invocation, and how to mend it."""
     stderr_tail: str | None
+    callback: CallbackResponse | None
     created_at: AwareDatetime
     finished_at: AwareDatetime | None
 
@@ -117,6 +123,7 @@ class InvocationResponse(Response):
             run_ms=invocation.run_milliseconds,
             finish_ms=durations.finish(invocation),
             sandbox_seconds=durations.sandbox_seconds(invocation),
+            callback=CallbackResponse.of_invocation(invocation),
         )
 
 

@@ -14,6 +14,7 @@ from castari.ids import new_id
 from castari.messages import DeleteAgent, Refill, StopAgent
 from castari.models import Agent, Deletion
 from castari.schemas.agents import AgentCreate, AgentUpdate
+from castari.services.callbacks import check_secret, check_url
 from castari.settings import Limits
 
 _SLUG_LENGTH = 63
@@ -39,7 +40,9 @@ class Agents:
     clock: Clock = utc_now
 
     def create(self, user_id: str, request: AgentCreate) -> Agent:
-        """Make a draft. Raises `Conflict` if the user has an agent of that slug."""
+        """Make a draft. Raises `Conflict` if the user has an agent of that slug, `Unprocessable`."""
+        if request.callback_url:
+            check_url(request.callback_url, self.limits)
         now = self.clock()
         agent = Agent(
             user_id=user_id,
@@ -61,9 +64,12 @@ class Agents:
         return [self._as_seen(agent) for agent in agents]
 
     def update(self, user_id: str, slug: str, request: AgentUpdate) -> Agent:
-        """Change the fields that were sent. Raises `NotFound`."""
-        changes = request.model_dump(exclude_unset=True)
-        agent = self.table.update(self.table.get(user_id, slug), {**changes, "updated_at": self.clock()})
+        """Change the fields that were sent. Raises `NotFound`, `Unprocessable`, `Conflict`."""
+        changes, agent = request.model_dump(exclude_unset=True), self.table.get(user_id, slug)
+        if request.callback_url:
+            check_url(request.callback_url, self.limits)
+            check_secret(agent)
+        agent = self.table.update(agent, {**changes, "updated_at": self.clock()})
         if "warm" in changes:
             self.maintenance.send(Refill(user_id=user_id, slug=slug))
         return agent

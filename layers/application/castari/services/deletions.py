@@ -34,6 +34,7 @@ class Deletions:
     invocations: InvocationsTable
     sandboxes: Sandboxes
     secrets: SecretStore
+    callback_secrets: SecretStore
     bundles: BundleBucket
     results: ResultBucket
     pool: WarmPool
@@ -93,6 +94,7 @@ class Deletions:
 
     async def _delete_secrets(self, message: DeleteAgent) -> None:
         self.secrets.delete(message.agent_id)
+        self.callback_secrets.delete(message.agent_id)
 
     async def _delete_bundles(self, message: DeleteAgent) -> None:
         for folder in ("bundles", "staged"):

@@ -13,7 +13,8 @@ from castari.clock import Clock, utc_now
 from castari.errors import NotFound, StaleWrite
 from castari.models import DailyUsage, Invocation
 from castari.reports import LONGEST_REPORT_BYTES, RunReport
-from castari.services import invocation_states, outcomes, session_states
+from castari.services import callbacks, invocation_states, outcomes, session_states
+from castari.services.callbacks import Callbacks
 from castari.services.outcomes import NOTHING_STARTED, Outcome
 from castari.services.requeues import Requeues
 
@@ -41,6 +42,7 @@ class Finishes:
     requeues: Requeues
     holds: SessionHolds
     keep_session: timedelta
+    callbacks: Callbacks
     clock: Clock = utc_now
 
     def by_report(self, invocation: Invocation, report: RunReport) -> Finished:
@@ -92,10 +94,20 @@ class Finishes:
     def _finish(
         self, invocation: Invocation, outcome: Outcome, more: dict[str, object], *, reported: bool
     ) -> Finished:
+        """Make it terminal and have it told, if we are the first."""
+        finished = self._make_terminal(invocation, outcome, more, reported=reported)
+        if finished.won:
+            self.callbacks.announce(finished.invocation)
+        return finished
+
+    def _make_terminal(
+        self, invocation: Invocation, outcome: Outcome, more: dict[str, object], *, reported: bool
+    ) -> Finished:
         now = self.clock()
         changes = {
             **invocation_states.step(invocation, outcome.status),
             **more,
+            **callbacks.ending(invocation, now),
             "failure": outcome.failure,
             "sealed_access": None,
             "finished_at": now,

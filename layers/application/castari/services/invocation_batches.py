@@ -47,11 +47,12 @@ class InvocationBatches:
         prompts: Sequence[str],
         *,
         timeout_seconds: int | None = None,
+        callback_url: str | None = None,
         requests: Sequence[RequestKey] = (),
     ) -> BatchMade:
         """Queue all prompts, in their order; with `requests`, one for each, what they made before counts.
 
-        Raises `Conflict` if the agent is not active, `TooLarge`, `Unprocessable` for a key of another body,
+        Raises as `Invocations.submit`,
         and `VendorUnavailable`: then nothing was accepted, or with `requests` the rest is when asked again.
         """
         require_active(agent)
@@ -60,7 +61,11 @@ class InvocationBatches:
         def draft(index: int) -> Invocation:
             request = requests[index] if requests else None
             return self.invocations.draft(
-                agent, prompts[index], timeout_seconds=timeout_seconds, request=request
+                agent,
+                prompts[index],
+                timeout_seconds=timeout_seconds,
+                callback_url=callback_url,
+                request=request,
             )
 
         if requests:

@@ -13,6 +13,7 @@ from castari.errors import Conflict, NotFound, RequestRepeated, TooLarge, Unproc
 from castari.ids import new_id
 from castari.messages import StartInvocation
 from castari.models import ActiveVersion, Agent, History, Invocation, RequestKey
+from castari.services.callbacks import callback_of
 from castari.services.requests import Requests
 from castari.services.requeues import REMINDER_SECONDS
 from castari.settings import Limits
@@ -51,11 +52,13 @@ class Invocations:
         timeout_seconds: int | None = None,
         session_id: str | None = None,
         new_session: bool = False,
+        callback_url: str | None = None,
         request: RequestKey | None = None,
     ) -> Invocation:
         """Queue a prompt, or return what the same request made before.
 
-        Raises `Conflict` if the agent is not active, `TooLarge`, `Unprocessable` for a key of another body.
+        Raises `Conflict` if the agent is not active or cannot sign the callback, `TooLarge`, `Unprocessable`
+        for a key of another body and for a callback to where none may go.
         """
         if earlier := self.requests.earlier(request):
             return earlier
@@ -65,6 +68,7 @@ class Invocations:
             timeout_seconds=timeout_seconds,
             session_id=session_id,
             new_session=new_session,
+            callback_url=callback_url,
             request=request,
         )
         return self.enqueue(draft)
@@ -88,6 +92,7 @@ class Invocations:
         timeout_seconds: int | None = None,
         session_id: str | None = None,
         new_session: bool = False,
+        callback_url: str | None = None,
         request: RequestKey | None = None,
     ) -> Invocation:
         """Return a queued invocation that is not written yet; a long prompt is stored. Raises as `submit`.
@@ -100,6 +105,7 @@ class Invocations:
             raise TooLarge(
                 f"the prompt has {size} bytes, the limit is {self.limits.prompt_bytes}: attach a file instead"
             )
+        callback = callback_of(agent, callback_url, self.limits)
         now, invocation_id = self.clock(), new_id("inv")
         short = size <= self.limits.prompt_inline_bytes
         return Invocation(
@@ -115,6 +121,7 @@ class Invocations:
             prompt_key=None if short else self.results.put_prompt(invocation_id, prompt),
             deadline_at=now + timedelta(seconds=REMINDER_SECONDS),
             request=request,
+            callback=callback,
             created_at=now,
         )
 

@@ -15,6 +15,7 @@ from castari.clock import Clock, utc_now
 from castari.errors import NotFound, StaleWrite, VendorUnavailable
 from castari.models import Invocation, SandboxSummary
 from castari.services import invocation_states, outcomes
+from castari.services.callbacks import Callbacks
 from castari.services.finishes import Finishes
 from castari.services.line import Line
 from castari.services.requeues import Requeues
@@ -40,6 +41,7 @@ class Sweep:
     pool: WarmPool
     line: Line
     session_ends: SessionEnds
+    callbacks: Callbacks
     limits: Limits
     clock: Clock = utc_now
     strays: dict[str, datetime] = field(default_factory=dict)
@@ -65,6 +67,7 @@ class Sweep:
             done["orphans_killed"] += await self._kill(sandbox)
         done["warm_dead"] = self._forget_dead({sandbox.sandbox_id for sandbox in listed})
         done["line_reminded"] = self.line.remind()
+        done["callbacks_reminded"] = self.callbacks.remind()
         return +done
 
     def _overdue(self) -> Iterator[Invocation]:

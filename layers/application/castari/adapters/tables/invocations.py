@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from botocore.exceptions import ClientError
 
 from castari.adapters.aws import aws_errors, condition_failed
-from castari.adapters.tables import requests, transactions
+from castari.adapters.tables import callbacks, requests, transactions
 from castari.adapters.tables.codec import (
     condition_expression,
     encode_time,
@@ -184,7 +184,8 @@ class InvocationsTable:
     def ending(self, invocation: Invocation, changes: Mapping[str, object], *, again: bool) -> list[Write]:
         """Return what makes a row terminal and, with `again`, frees its idempotency key: of a transaction."""
         freed = [requests.free(self.name, invocation.request)] if invocation.request and again else []
-        return [self.update(invocation, {**changes, "open": None}), *freed]
+        still_open = callbacks.DUE if invocation.callback else None
+        return [self.update(invocation, {**changes, "open": still_open}), *freed]
 
     def _write(
         self, write: Mapping[str, Any], taking: WarmSandbox | None, request: Mapping[str, Any] | None
