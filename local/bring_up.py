@@ -85,6 +85,8 @@ def _parameters(stack: Identity, platform_secret_arn: str) -> dict[str, str]:
         # Each function at work is a process here, and so is each agent.
         "StartConcurrency": str(2 * cores),
         "DeployConcurrency": str(max(2, cores)),
+        "CallbackConcurrency": str(max(2, cores)),
+        "LoopbackCallbackPort": str(stack.callback_port),
     }
 
 

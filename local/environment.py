@@ -14,6 +14,7 @@ def describe(identity: Identity, *, api_url: str, long_invoke_url: str, api_key:
         "CASTARI_API_URL": api_url,
         "CASTARI_API_KEY": api_key,
         "CASTARI_LONG_INVOKE_URL": long_invoke_url,
+        "CASTARI_CALLBACK_URL": f"http://127.0.0.1:{identity.callback_port}",
         "CASTARI_STACK_NAME": identity.stack_name,
         "CASTARI_INSTANCE": identity.instance,
         "CASTARI_BUNDLE_BUCKET": bundles,

@@ -17,6 +17,7 @@ ACCOUNT = "000000000000"
 _GATEWAY_PORT = 8780
 _SANDBOX_PORT = 8781
 _RELAY_PORT = 8782
+_CALLBACK_PORT = 8783
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Identity:
     sandbox_port: int
     relay_address: str
     relay_port: int
+    callback_port: int
+    """Where callbacks may go by http: nothing of the stack's own listens there."""
     server_code: str = ""
     """A hash of the code that the sandbox server was started from."""
 
@@ -83,6 +86,7 @@ def new(instance: str, *, relay_address: str, server_code: str) -> Identity:
         sandbox_port=_free_port(_SANDBOX_PORT),
         relay_address=relay_address,
         relay_port=_free_port(_RELAY_PORT),
+        callback_port=_free_port(_CALLBACK_PORT),
         server_code=server_code,
     )
 

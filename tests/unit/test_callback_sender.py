@@ -174,12 +174,13 @@ def talking(conversation: Conversation) -> Iterator[int]:
     """Hold a conversation of the test's own with who connects, in the clear; yield the port."""
 
     def hold() -> None:
-        connection, _ = server.accept()
-        with connection, suppress(OSError):
-            conversation(connection)
+        with suppress(OSError):
+            connection, _ = server.accept()
+            with connection:
+                conversation(connection)
 
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(30)
+        server.settimeout(10)
         thread = threading.Thread(target=hold)
         thread.start()
         try:
@@ -223,9 +224,8 @@ async def test_the_body_of_an_answer_is_not_read() -> None:
 
 
 async def test_what_does_not_speak_http_is_no_answer() -> None:
-    with talking(_nonsense) as port:
-        with pytest.raises(CallbackUnanswered, match="did not speak HTTP"):
-            await CallbackSender(loopback_port=port).post(f"http://127.0.0.1:{port}/", b"", HEADERS)
+    with talking(_nonsense) as port, pytest.raises(CallbackUnanswered, match="did not speak HTTP"):
+        await CallbackSender(loopback_port=port).post(f"http://127.0.0.1:{port}/", b"", HEADERS)
 
 
 async def test_http_goes_to_the_one_port_of_this_machine_that_is_admitted_and_to_loopback_alone() -> None:

@@ -1,0 +1,118 @@
+"""Callbacks on the whole stack: a signed result, as often as it takes, and to no forbidden address."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from standardwebhooks.webhooks import Webhook
+
+from local.demo.stage import Stage, wait_until
+from tests.e2e.product.agents import Agents
+from tests.receivers import Receiver, serving
+
+pytestmark = [pytest.mark.stack, pytest.mark.root]
+
+ECHO = 'process.stdout.write("you said " + require("node:fs").readFileSync(0, "utf8"));'
+_PATIENCE_SECONDS = 90.0
+
+
+@pytest.fixture(scope="module")
+def receiver(stage: Stage) -> Iterator[Receiver]:
+    """A receiver at the one port of this machine where callbacks may go."""
+    with serving(port=urlsplit(stage.environment["CASTARI_CALLBACK_URL"]).port or 0) as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def echo(agents: Agents) -> str:
+    return agents.deploy_files("echo", {"index.js": ECHO})
+
+
+@pytest.fixture(scope="module")
+def secret(stage: Stage, echo: str) -> str:
+    answer = stage.http.post(f"/agents/{echo}/callback-secret")
+    assert answer.status_code == 201, answer.text
+    made: str = answer.json()["secret"]
+    return made
+
+
+def settled(stage: Stage, slug: str, invocation_id: str) -> dict[str, Any]:
+    """Return the invocation once its callback is delivered, or failed for good."""
+
+    def ended() -> dict[str, Any] | None:
+        one: dict[str, Any] = stage.get(f"/agents/{slug}/invocations/{invocation_id}")
+        return one if one["callback"]["status"] in {"delivered", "failed"} else None
+
+    found: dict[str, Any] = wait_until(ended, "its callback to be over", _PATIENCE_SECONDS)
+    return found
+
+
+@pytest.fixture
+def told(stage: Stage, echo: str) -> Callable[[str], dict[str, Any]]:
+    return lambda invocation_id: settled(stage, echo, invocation_id)
+
+
+def test_a_result_comes_signed_whoever_finishes_the_invocation(
+    stage: Stage, echo: str, secret: str, receiver: Receiver, told: Callable[[str], dict[str, Any]]
+) -> None:
+    url = f"{stage.environment['CASTARI_CALLBACK_URL']}/signed"
+    body = {"prompt": "hi", "callback_url": url}
+    ways = [
+        stage.http.post(f"/agents/{echo}/invoke", json=body),
+        stage.http.post(f"/agents/{echo}/invocations", json=body),
+    ]
+    batch = {"prompts": ["hi"], "callback_url": url}
+    made = [way.raise_for_status().json()["invocation_id"] for way in ways]
+    many = stage.http.post(f"/agents/{echo}/invocations/batch", json=batch).raise_for_status().json()
+    made.append(many["invocations"][0]["invocation_id"])
+    for invocation_id in made:
+        ended = told(invocation_id)
+        assert (ended["callback"]["status"], ended["callback"]["last_status"]) == ("delivered", 204), ended
+    got = {request.headers["webhook-id"]: request for request in receiver.at("/signed")}
+    assert got.keys() == set(made)
+    for request in got.values():
+        payload = Webhook(secret).verify(request.body, request.headers)
+        assert payload["type"] == "invocation.completed"
+        assert payload["data"]["response_content"] == "you said hi"
+
+
+def test_a_receiver_that_fails_twice_gets_it_a_third_time(
+    stage: Stage, echo: str, secret: str, receiver: Receiver, told: Callable[[str], dict[str, Any]]
+) -> None:
+    receiver.statuses[:] = [500, 503]
+    body = {"prompt": "again", "callback_url": f"{stage.environment['CASTARI_CALLBACK_URL']}/again"}
+    made = stage.http.post(f"/agents/{echo}/invoke", json=body).raise_for_status().json()
+    callback = told(made["invocation_id"])["callback"]
+    assert (callback["status"], callback["attempts"], callback["last_status"]) == ("delivered", 3, 204)
+    requests = receiver.at("/again")
+    assert {request.headers["webhook-id"] for request in requests} == {made["invocation_id"]}
+    assert len({request.body for request in requests}) == 1
+    for request in requests:
+        Webhook(secret).verify(request.body, request.headers)
+
+
+def test_a_cancel_is_told_to_where_the_agent_says(
+    stage: Stage, echo: str, secret: str, receiver: Receiver, told: Callable[[str], dict[str, Any]]
+) -> None:
+    url = f"{stage.environment['CASTARI_CALLBACK_URL']}/agent"
+    stage.http.patch(f"/agents/{echo}", json={"callback_url": url}).raise_for_status()
+    try:
+        made = stage.http.post(f"/agents/{echo}/invocations", json={"prompt": "x"}).raise_for_status().json()
+        cancelled = stage.http.delete(f"/agents/{echo}/invocations/{made['invocation_id']}").json()
+    finally:
+        stage.http.patch(f"/agents/{echo}", json={"callback_url": None}).raise_for_status()
+    assert told(made["invocation_id"])["callback"]["status"] == "delivered"
+    (request,) = receiver.at("/agent")
+    payload = Webhook(secret).verify(request.body, request.headers)
+    # It may have completed before the cancel came.
+    assert payload["type"] == f"invocation.{cancelled['status']}"
+
+
+def test_a_forbidden_address_is_refused_by_name_of_its_field(stage: Stage, echo: str, secret: str) -> None:
+    assert secret
+    stack_itself = stage.environment["AWS_ENDPOINT_URL"]
+    for url in ("https://169.254.169.254/latest", "https://0x7f000001/", stack_itself, "http://10.0.0.1/"):
+        answer = stage.http.post(f"/agents/{echo}/invoke", json={"prompt": "x", "callback_url": url})
+        assert answer.status_code == 422, url
+        assert answer.json()["detail"][0]["loc"] == ["body", "callback_url"]
