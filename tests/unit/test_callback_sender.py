@@ -6,7 +6,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,8 +57,8 @@ def sender(certificates: Certificates) -> CallbackSender:
     return CallbackSender(resolve=resolving("127.0.0.1"), admits=admitted, tls=tls)
 
 
-def told(sender: CallbackSender, **changes: object) -> CallbackSender:
-    return CallbackSender(**{**vars(sender), **changes})  # type: ignore[arg-type]
+def told(sender: CallbackSender, **changes: Any) -> CallbackSender:
+    return replace(sender, **changes)
 
 
 async def test_a_receiver_gets_body_and_headers_by_tls_to_its_name(

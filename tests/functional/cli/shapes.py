@@ -10,9 +10,9 @@ _THEN, _LATER = "2026-01-02T03:04:05Z", "2026-01-02T03:04:06Z"
 _AGENT: dict[str, object] = {
     "id": "agent_1", "user_id": "user_1", "name": "Hello", "slug": "hello", "description": None,
     "source_type": "local", "git_repo_url": None, "git_branch": None, "source_hash": None,
-    "default_model": None, "max_turns": None, "timeout_seconds": None, "warm": None, "status": "draft",
-    "status_message": None, "sandbox_id": None, "active_version": None, "created_at": _THEN,
-    "updated_at": _THEN,
+    "default_model": None, "max_turns": None, "timeout_seconds": None, "warm": None, "callback_url": None,
+    "status": "draft", "status_message": None, "sandbox_id": None, "active_version": None,
+    "created_at": _THEN, "updated_at": _THEN,
 }  # fmt: skip
 _INVOCATION: dict[str, object] = {
     "invocation_id": "inv_1", "session_id": "sess_1", "sandbox_id": "sbx_1", "truncated": False,
@@ -20,7 +20,7 @@ _INVOCATION: dict[str, object] = {
     "total_cost_usd": 0.0, "duration_ms": 12, "queue_ms": 2, "start_ms": 1, "run_ms": 10, "finish_ms": 1,
     "sandbox_seconds": 0.012,
     "status": "completed", "failure": None, "stderr_tail": None,
-    "notice": None,
+    "notice": None, "callback": None,
     "created_at": _THEN, "finished_at": _LATER,
 }  # fmt: skip
 ME = {"id": "user_1", "email": "ada@example.com", "api_key_prefix": "cast_abcdefgh", "created_at": _THEN}
