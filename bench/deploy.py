@@ -1,9 +1,10 @@
-"""How long a user waits for a deploy: the first, another source, the same bundle; and for a rollback."""
+"""How long a user waits for a deploy, first, changed and the same; for a rollback; and how `hello` starts."""
 
 import secrets
 
 from bench.agents import HELLO, BenchAgent, bench_agent, pack
 from bench.bare import node_exits
+from bench.hello_start import measure_start
 from bench.node import sandbox_node
 from bench.report import Report
 from bench.stack import running_stack
@@ -29,6 +30,9 @@ def measure(report: Report) -> None:
                     with report.timed("deploy_bare_ms"):
                         node_exits(node)
                     _redeploy(agent, report)
+        with bench_agent(stack, HELLO) as agent:
+            agent.deploy(pack(HELLO))
+            measure_start(agent, report)
     deploys = ("deploy_first_s", "deploy_same_lock_s", "deploy_same_bundle_s", "rollback_ms")
     report.beside("deploy_bare_ms", *deploys)
     report.ratio("redeploy_over_first", "deploy_same_lock_s", "deploy_first_s")

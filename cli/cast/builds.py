@@ -46,7 +46,8 @@ class Build:
 
     api: Api
     path: str
-    source_hash: str
+    source_hash: str | None
+    """None where the platform itself fetches the source, and only then can tell."""
     newest_before: str | None
     """The id of the newest version before the upload."""
     told: Told
@@ -78,12 +79,11 @@ class Build:
 
     def _find(self) -> None:
         version = newest_version(self.api, self.path)
-        if (
-            version
-            and version["id"] != self.newest_before
-            and version["source_hash"] in {"", self.source_hash}
-        ):
+        if version and version["id"] != self.newest_before and self._is_ours(version):
             self._version_id = str(version["id"])
+
+    def _is_ours(self, version: Json) -> bool:
+        return self.source_hash is None or version["source_hash"] in {"", self.source_hash}
 
     def _read(self) -> None:
         part = self.api.get(f"{self.path}/versions/{self._version_id}/log?offset={self._offset}")

@@ -60,7 +60,7 @@ def active_agent(
             seen = True
             if agent.get("status_message"):
                 progress(agent["status_message"])
-        elif agent["status"] == "active" and agent["source_hash"] == build.source_hash:
+        elif agent["status"] == "active" and _is_deployed(agent, build, before):
             return agent
         elif seen or (agent["status"] in _SETTLED and agent["updated_at"] != before["updated_at"]):
             raise _failure(agent)
@@ -68,6 +68,13 @@ def active_agent(
         f"not active after {patience_seconds:.0f} s",
         f"it may still come: `cast agents get {before['slug']}` shows it",
     )
+
+
+def _is_deployed(agent: Json, build: Build, before: Json) -> bool:
+    """Tell whether an active agent runs what was to be deployed, and not what it ran before."""
+    if build.source_hash is not None:
+        return bool(agent["source_hash"] == build.source_hash)
+    return bool(agent["active_version"] != before["active_version"])
 
 
 def _failure(agent: Json) -> CastError:

@@ -16,6 +16,9 @@ def login(
         str | None, typer.Option("--api-url", metavar="URL", help="The platform; kept from the last login.")
     ] = None,
     key_stdin: Annotated[bool, typer.Option("--key-stdin", help="Read the API key from stdin.")] = False,
+    no_browser: Annotated[  # noqa: ARG001 - it says what is the case anyway
+        bool, typer.Option("--no-browser", help="Open no browser. None is ever opened: it is for scripts.")
+    ] = False,
 ) -> None:
     """Keep an API key in ~/.castari.
 

@@ -25,34 +25,62 @@ def deploy(
         str | None,
         typer.Argument(metavar="SLUG", help="Instead of the one in castari.json.", show_default=False),
     ] = None,
-    folder: Annotated[Path, typer.Option("--folder", metavar="DIR", help="The agent's folder.")] = Path(),
+    folder: Annotated[
+        Path | None, typer.Option("--folder", metavar="DIR", help="The agent's folder.", show_default="here")
+    ] = None,
     timeout: Annotated[
         float, typer.Option("--timeout", min=1, metavar="SECONDS", help="How long to wait.")
     ] = 900,
     as_json: AsJson = False,
 ) -> None:
-    """Deploy a folder and wait until it is active.
+    """Deploy a folder and wait until it is active; of a git agent, what its repository holds now.
 
     What .gitignore and .castariignore name is left out, and so are node_modules, .git, .env and key files.
     """
-    manifest = read_manifest(folder)
+    manifest = None if slug and folder is None else read_manifest(folder or Path())
+    with Api(configuration.connection()) as api:
+        known = _known(api, slug) if slug and manifest is None else None
+        if known and known["source_type"] == "git":
+            agent = _deploy_repository(api, known, timeout)
+        else:
+            folder = folder or Path()
+            agent = _deploy_folder(api, slug, folder, manifest or read_manifest(folder), timeout)
+    if as_json:
+        console.result_json(agent)
+    else:
+        source = (agent["source_hash"] or "")[:12]
+        console.result(f"{agent['slug']} is active: version {agent['active_version']}, {source}")
+        console.note(f"try it: cast invoke {agent['slug']} 'Hello'")
+
+
+def _deploy_repository(api: Api, before: Json, timeout: float) -> Json:
+    """Have a git agent's branch cloned and built; nothing of this machine goes along."""
+    path = agent_path(before["slug"])
+    newest = newest_version(api, path)
+    branch = f", branch {before['git_branch']}" if before["git_branch"] else ""
+    console.note(f"from {before['git_repo_url']}{branch}")
+    api.post(f"{path}/deploy", {})
+    return _built(api, before, None, newest, timeout)
+
+
+def _deploy_folder(api: Api, slug: str | None, folder: Path, manifest: Manifest, timeout: float) -> Json:
     slug = slug or manifest.slug
     path = agent_path(slug)
-    connection = configuration.connection()
-    with tempfile.TemporaryDirectory(prefix="cast-") as scratch, Api(connection) as api:
+    with tempfile.TemporaryDirectory(prefix="cast-") as scratch:
         bundle = _pack(folder, manifest, Path(scratch) / "bundle.tar.gz")
         before = _agent(api, path, slug, manifest)
         newest = newest_version(api, path)
         source_hash = _upload(api, path, bundle)
-        with console.step("building") as step:
-            told = Told(step.line, step.status)
-            build = Build(api, path, source_hash, newest["id"] if newest else None, told)
-            agent = _wait(build, before, timeout, step)
-    if as_json:
-        console.result_json(agent)
-    else:
-        console.result(f"{slug} is active: version {agent['active_version']}, {source_hash[:12]}")
-        console.note(f"try it: cast invoke {slug} 'Hello'")
+    return _built(api, before, source_hash, newest, timeout)
+
+
+def _built(api: Api, before: Json, source_hash: str | None, newest: Json | None, timeout: float) -> Json:
+    """Follow a build to its end; return the agent. Raises `CastError` with the platform's reason."""
+    path = agent_path(before["slug"])
+    with console.step("building") as step:
+        told = Told(step.line, step.status)
+        build = Build(api, path, source_hash, newest["id"] if newest else None, told)
+        return _wait(build, before, timeout, step)
 
 
 def _pack(folder: Path, manifest: Manifest, target: Path) -> Bundle:
@@ -93,13 +121,20 @@ def _named(paths: list[PurePosixPath], most: int = 5) -> str:
     return ", ".join(map(str, paths[:most])) + rest
 
 
-def _agent(api: Api, path: str, slug: str, manifest: Manifest) -> Json:
-    """Return the agent, made when there is none."""
+def _known(api: Api, slug: str) -> Json | None:
+    """Return the agent, if there is one."""
     try:
-        return api.get(path)
+        return api.get(agent_path(slug))
     except ApiError as error:
         if error.status != _NOT_FOUND:
             raise
+        return None
+
+
+def _agent(api: Api, path: str, slug: str, manifest: Manifest) -> Json:
+    """Return the agent, made when there is none."""
+    if known := _known(api, slug):
+        return known
     try:
         with console.step(f"creating {slug}") as step:
             made = api.post("/agents", {"name": manifest.name, "slug": slug, "source_type": "local"})

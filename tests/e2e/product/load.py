@@ -49,6 +49,8 @@ class Load:
         """Send for the length of the block, and then wait for every answer."""
         over = threading.Event()
         with ThreadPoolExecutor(_AT_ONCE) as pool:
+            # Workers start slowly, and a load that waits for them is none yet.
+            list(pool.map(self._wake, range(_AT_ONCE)))
             sender = threading.Thread(target=self._send, args=(pool, over))
             sender.start()
             try:
@@ -75,6 +77,9 @@ class Load:
             self._open.append(asked)
             self.sent += 1
             due = max(due + _PAUSE_SECONDS, self._sent_at)
+
+    def _wake(self, _: int) -> None:
+        self.stage.invoke(self.slug, "wake up")
 
     def _ask(self, number: int) -> None:
         answer = self.stage.http.post(f"/agents/{self.slug}/invoke", json={"prompt": "which?"})

@@ -58,6 +58,17 @@ def test_a_deploy_takes_what_the_repository_holds_now(stage: Stage, agents: Agen
     assert _say(stage, slug)[0] == "second"
 
 
+def test_cast_deploys_what_the_repository_holds(stage: Stage, agents: Agents, server: GitHost) -> None:
+    server.commit("public/cast.git", _files("by cast"))
+    slug = _create(agents, server.url("public/cast.git"))
+    _set_secret(stage, slug, "GIT_CA_CERTIFICATE", server.certificates.authority)
+    done = stage.cast("deploy", slug)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{slug} is active: version 1, ")
+    assert "✓ clone" in done.stderr
+    assert _say(stage, slug)[0] == "by cast"
+
+
 def test_a_branch_can_be_named(stage: Stage, agents: Agents, server: GitHost) -> None:
     server.commit("public/branches.git", _files("main"))
     server.commit("public/branches.git", _files("next"), branch="next")

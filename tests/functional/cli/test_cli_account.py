@@ -38,6 +38,12 @@ def test_login_does_not_print_the_key(stranger: Cast, platform: FakePlatform) ->
     assert "as ada@example.com" in result.stderr
 
 
+def test_login_without_a_browser_is_the_same(stranger: Cast, platform: FakePlatform) -> None:
+    result = stranger("login", "--no-browser", "--api-url", platform.url, "--key-stdin", stdin=f"{KEY}\n")
+    assert result.exit_code == 0, result.output
+    assert stranger("whoami").exit_code == 0
+
+
 def test_whoami_uses_the_stored_key(stranger: Cast, platform: FakePlatform) -> None:
     login(stranger, platform)
     assert stranger("whoami").stdout == f"ada@example.com  cast_abcdefgh  {platform.url}\n"

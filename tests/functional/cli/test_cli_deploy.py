@@ -98,6 +98,38 @@ def test_a_slug_on_the_command_line_wins_over_the_folders_own(
     assert cast("deploy", "staging", "--folder", str(folder)).exit_code == 0
 
 
+def test_a_git_agent_is_deployed_from_its_repository(cast: Cast, platform: FakePlatform) -> None:
+    about = {"source_type": "git", "git_repo_url": "https://example.com/a.git", "git_branch": "next"}
+    serving = agent(status="active", active_version=2, **about)
+    done = agent(status="active", active_version=3, source_hash="feed" * 16, updated_at=LATER, **about)
+    platform.on("GET", "/agents/hello", Reply(200, serving), deploying("cloning"), Reply(200, done))
+    platform.on("POST", "/agents/hello/deploy", Reply(202, agent(status="deploying", **about)))
+    result = cast("deploy", "hello")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "hello is active: version 3, feedfeedfeed\n"
+    assert "from https://example.com/a.git, branch next" in result.stderr
+    assert platform.requests("POST", "/agents/hello/deploy")
+
+
+def test_a_folder_that_is_named_is_deployed_also_to_a_git_agent(
+    cast: Cast, platform: FakePlatform, folder: Path
+) -> None:
+    accept(platform, active())
+    platform.on("GET", "/agents/hello", Reply(200, agent(source_type="git")), active())
+    assert cast("deploy", "hello", "--folder", str(folder)).exit_code == 0
+    assert not platform.requests("POST", "/agents/hello/deploy")
+
+
+def test_a_git_agent_whose_clone_fails_says_why(cast: Cast, platform: FakePlatform) -> None:
+    serving = agent(status="active", active_version=2, source_type="git")
+    failed = serving | {"status_message": "git clone failed: no such branch", "updated_at": LATER}
+    platform.on("GET", "/agents/hello", Reply(200, serving), deploying("cloning"), Reply(200, failed))
+    platform.on("POST", "/agents/hello/deploy", Reply(202, serving))
+    result = cast("deploy", "hello")
+    assert result.exit_code == 1
+    assert "git clone failed: no such branch" in result.stderr
+
+
 def test_a_failed_deploy_prints_the_platforms_reason_and_fails(
     cast: Cast, platform: FakePlatform, folder: Path
 ) -> None:
