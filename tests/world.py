@@ -117,6 +117,8 @@ class World:
     creates_per_second: int = 0
     sandboxes_at_once: int = 0
     pause: Callable[[float], Awaitable[object]] = asyncio.sleep
+    unforeseen: list[tuple[str, Exception]] = field(default_factory=list)
+    """What sweep told of rows that broke it."""
 
     def worker(self, wrap: Wrap = unwrapped) -> "Worker":
         """Return a worker whose every adapter went through `wrap`."""
@@ -287,7 +289,7 @@ class Worker:
         )
 
     def _make_deploy_services(self) -> None:
-        clock, limits = self._clock, self._limits
+        clock, limits, world = self._clock, self._limits, self._world
         self.pool = WarmPool(
             self.agents,
             self.warm,
@@ -339,6 +341,7 @@ class Worker:
             session_ends=self.session_ends,
             callbacks=self.callbacks,
             limits=limits,
+            unforeseen=lambda invocation_id, error: world.unforeseen.append((invocation_id, error)),
             clock=clock,
         )
         self._make_removals()

@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from castari import bootstrap, bootstrap_sandboxes
 from castari.errors import NotFound
 from castari.http.answers import Answer, Event
-from castari.http.invoking import log_keys, made_of, outcome_answer, prompt_of, wait_of
+from castari.http.invoking import draft_of, log_keys, outcome_answer, prompt_of, wait_of
 from castari.http.serving import serve
 from castari.models import Agent, ApiKey, Invocation
 from castari.observability import logger, metrics, tracer
@@ -43,10 +43,8 @@ def _invoke(event: Event, key: ApiKey, context: LambdaContext) -> Answer:
     wait, prompt = wait_of(event), prompt_of(event)
     agent = bootstrap.agents().get(key.user_id, found[1])
     invocations = bootstrap.invocations()
-    make = invocations.submit if wait == 0 else invocations.draft
-    made = made_of(make, agent, event, prompt)
-    if wait != 0:
-        made = _attend(agent, made, wait, context)
+    draft = draft_of(invocations, agent, event, prompt)
+    made = invocations.enqueue(draft) if wait == 0 else _attend(agent, draft, wait, context)
     logger.append_keys(**log_keys(made))
     return outcome_answer(invocations.with_answer(made))
 

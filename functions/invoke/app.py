@@ -6,7 +6,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from castari import bootstrap, bootstrap_sandboxes
 from castari.http.answers import Answer, Event
-from castari.http.invoking import log_keys, made_of, outcome_answer, prompt_of, wait_of
+from castari.http.invoking import draft_of, log_keys, outcome_answer, prompt_of, wait_of
 from castari.http.patience import seconds_gone
 from castari.http.serving import serve
 from castari.models import Agent, ApiKey, Invocation
@@ -31,7 +31,7 @@ def _invoke(event: Event, key: ApiKey) -> Answer:
     wait, prompt = wait_of(event), prompt_of(event)
     agent = bootstrap.agents().get(key.user_id, event["pathParameters"]["slug"])
     invocations = bootstrap.invocations()
-    draft = made_of(invocations.draft, agent, event, prompt)
+    draft = draft_of(invocations, agent, event, prompt)
     invocation = invocations.enqueue(draft) if wait == 0 else _call(event, agent, draft, wait)
     logger.append_keys(**log_keys(invocation))
     return outcome_answer(invocations.with_answer(invocation))

@@ -284,6 +284,13 @@ async def test_an_agent_has_so_many_sessions_and_no_more(world: World) -> None:
         await worker.call(agent, session_id=f"chat-{number}")
     with pytest.raises(Conflict, match="5 sessions, which is the most"):
         await worker.call(agent, session_id="one-more")
+    queued = worker.invocations.submit(agent, "hi", session_id="one-more")
+    assert await worker.starts.start(queued.invocation_id) == "the agent has too many sessions"
+    ended = worker.table.get(queued.invocation_id)
+    assert ended.failure
+    assert (ended.status, ended.failure.code) == ("failed", "too_many_sessions")
+    assert "5 sessions, which is the most" in ended.failure.message
+    assert "cast sessions delete" in ended.failure.remedy
 
 
 async def test_a_pause_whose_worker_died_is_passed_over(world: World) -> None:

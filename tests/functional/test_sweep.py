@@ -126,6 +126,26 @@ async def test_refills_at_once_end_with_one_sandbox(world: World) -> None:
     assert len(world.sandboxes.alive) == 1
 
 
+async def test_a_row_that_nobody_foresaw_is_told_and_keeps_no_other_from_its_end(world: World) -> None:
+    agent = world.agent()
+    broken, other = [await _started(world, agent) for _ in range(2)]
+    results = bootstrap.result_bucket()
+
+    class Unforeseen:
+        def read(self, key: str, **limits: int) -> object:
+            if broken in key:
+                raise ZeroDivisionError
+            return results.read(key, **limits)
+
+    worker = world.worker(lambda name, adapter: Unforeseen() if name == "results" else adapter)
+    world.clock.pass_(seconds=300)
+    done = await worker.sweep.sweep()
+    assert (done["invocations_broke"], done["invocations_lost"]) == (1, 1)
+    ((invocation_id, error),) = world.unforeseen
+    assert (invocation_id, type(error)) == (broken, ZeroDivisionError)
+    assert worker.table.get(other).status == "lost"
+
+
 async def test_a_refill_for_an_agent_that_is_stopped_or_gone_makes_nothing(
     world: World, worker: Worker
 ) -> None:

@@ -313,7 +313,11 @@ def deploys() -> "Deploys":
 @cache
 def sweep() -> "Sweep":
     """Return what ends the overdue."""
+    from castari.observability import log_unexpected
     from castari.services.sweep import Sweep
+
+    def unforeseen(invocation_id: str, error: Exception) -> None:
+        log_unexpected(error, invocation_id=invocation_id)
 
     return Sweep(
         invocations=invocations_table(),
@@ -327,6 +331,7 @@ def sweep() -> "Sweep":
         session_ends=session_ends(),
         callbacks=callbacks(),
         limits=settings().limits,
+        unforeseen=unforeseen,
     )
 
 

@@ -10,6 +10,7 @@ CastariError
 │   ├── WarmSandboxTaken  409   the same, for a warm sandbox: take another
 │   ├── RequestRepeated   409   the same, for an idempotency key: what it made is the answer
 │   ├── SessionBusy       409   another invocation runs in the session: wait, or queue
+│   ├── TooManySessions   409   the agent has as many as it may: delete some
 │   └── SessionEnded      409   the session cannot be resumed
 ├── TooLarge              413
 ├── Unprocessable         422   names the field
@@ -85,6 +86,10 @@ class RequestRepeated(Conflict):
 
 class SessionBusy(Conflict):
     """Somebody else uses the session now: nothing was started, and later it will do."""
+
+
+class TooManySessions(Conflict):
+    """The agent has as many sessions as it may; nothing was started."""
 
 
 class SessionEnded(Conflict):

@@ -30,8 +30,8 @@ RunEventName = Literal[
 """What a runner tells of."""
 FailureCode = Literal[
     "timeout", "out_of_memory", "heap_out_of_memory", "disk_full", "nonzero_exit", "killed",
-    "network_unreachable", "sandbox_lost", "session_ended", "vendor_unavailable", "agent_not_active",
-    "internal", "cancelled",
+    "network_unreachable", "sandbox_lost", "session_ended", "too_many_sessions", "vendor_unavailable",
+    "agent_not_active", "internal", "cancelled",
 ]  # fmt: skip
 GIT_SECRETS = frozenset({"GIT_TOKEN", "GIT_USERNAME", "GIT_CA_CERTIFICATE"})
 """Secrets of an agent from git that are for the clone alone: no invocation gets them."""

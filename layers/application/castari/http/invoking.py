@@ -2,7 +2,6 @@
 
 import base64
 import re
-from collections.abc import Callable
 
 from castari.errors import InvalidRequest
 from castari.http.answers import Answer, Event, answer
@@ -15,6 +14,7 @@ from castari.schemas.invocations import (
     InvocationResponse,
     InvokeQuery,
 )
+from castari.services.invocations import Invocations
 
 _ANSWERS: dict[InvocationStatus, tuple[int, str]] = {
     "failed": (500, "Agent execution failed"),
@@ -31,11 +31,9 @@ def prompt_of(event: Event) -> InvocationCreate:
     return checked(InvocationCreate, parse_json(_body(event)), "body")
 
 
-def made_of(
-    make: Callable[..., Invocation], agent: Agent, event: Event, prompt: InvocationCreate
-) -> Invocation:
-    """Return what `make`, a method of the invocations service, makes of a prompt. Raises as `make` does."""
-    return make(
+def draft_of(invocations: Invocations, agent: Agent, event: Event, prompt: InvocationCreate) -> Invocation:
+    """Return a prompt's invocation, not written yet. Raises as `Invocations.draft` does."""
+    return invocations.draft(
         agent,
         prompt.prompt,
         timeout_seconds=prompt.timeout_seconds,

@@ -1,14 +1,13 @@
 """Serves one HTTP request: admits it, has it answered, turns errors into answers, and logs one line."""
 
 import time
-import traceback
 from collections.abc import Callable
 
 from castari.adapters.tables.api_keys import RequestKind
 from castari.errors import CastariError
 from castari.http.answers import Answer, Event, error_answer, rate_headers
 from castari.models import ApiKey
-from castari.observability import logger, metrics
+from castari.observability import log_unexpected, logger, metrics
 from castari.services.authentication import Authentication
 
 _INVOKING = ("/invoke", "/invocations", "/invocations/batch")
@@ -47,12 +46,8 @@ def serve_public(event: Event, respond: Callable[[], Answer]) -> Answer:
 
 
 def unexpected(error: Exception) -> Answer:
-    """Log where an unforeseen error came from, and answer; its text may hold a secret and is kept out."""
-    logger.error(
-        "unexpected error",
-        extra={"error_type": type(error).__name__, "trace": traceback.format_tb(error.__traceback__)},
-    )
-    metrics.add_metric("UnexpectedErrors", "Count", 1)
+    """Log where an unforeseen error came from, and answer."""
+    log_unexpected(error)
     return error_answer(CastariError("internal error: try again; if it stays, report the X-Request-Id"))
 
 

@@ -19,7 +19,7 @@ _NETWORK_TEXTS = (
 _REASON_CHARACTERS = 300
 
 NOTHING_STARTED: frozenset[FailureCode] = frozenset(
-    {"vendor_unavailable", "agent_not_active", "session_ended"}
+    {"vendor_unavailable", "agent_not_active", "session_ended", "too_many_sessions"}
 )
 """Failures after which the same request may be made again as if it had never been."""
 
@@ -103,6 +103,11 @@ def session_ended(reason: str) -> Outcome:
     """Return the outcome of an invocation whose session cannot be resumed."""
     failure = Failure(code="session_ended", message="the session cannot be resumed", remedy=reason)
     return Outcome("failed", failure)
+
+
+def too_many_sessions(reason: str, remedy: str) -> Outcome:
+    """Return the outcome of an invocation whose session could not be made."""
+    return Outcome("failed", Failure(code="too_many_sessions", message=reason, remedy=remedy))
 
 
 def _failed(report: RunReport, code: FailureCode, message: str, remedy: str) -> Outcome:

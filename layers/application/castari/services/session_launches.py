@@ -17,13 +17,13 @@ from castari.adapters.tables.sessions import SessionsTable
 from castari.clock import Clock, utc_now
 from castari.errors import (
     CastariError,
-    Conflict,
     NotFound,
     SandboxLost,
     SandboxMissing,
     SessionBusy,
     SessionEnded,
     StaleWrite,
+    TooManySessions,
     VendorRateLimited,
     VendorUnavailable,
 )
@@ -71,7 +71,7 @@ class SessionLaunches:
     ) -> Launched:
         """Begin the next attempt of a queued invocation in its session, which is made when there is none.
 
-        Raises `SessionBusy`, `SessionEnded`, `Conflict` if the agent has too many sessions, `StaleWrite`;
+        Raises `SessionBusy`, `SessionEnded`, `TooManySessions`, `StaleWrite`;
         once it is claimed, `LaunchFailed`, at `ends_at` (of the loop's clock) as `Launches` does.
         """
         session, is_new = await self._free_session(agent, version, invocation, waits=not stored)
@@ -141,7 +141,7 @@ class SessionLaunches:
     def _draft(self, agent: Agent, version: ActiveVersion, session_id: str) -> Session:
         count = len(self.sessions.list_for_agent(agent.agent_id, limit=self.most_per_agent, offset=0))
         if count >= self.most_per_agent:
-            raise Conflict(
+            raise TooManySessions(
                 f"agent `{agent.slug}` has {count} sessions, which is the most",
                 remedy="delete some: `cast sessions delete`, or DELETE …/sessions/{id}",
             )

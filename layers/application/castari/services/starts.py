@@ -13,6 +13,7 @@ from castari.errors import (
     SessionBusy,
     SessionEnded,
     StaleWrite,
+    TooManySessions,
     VendorUnavailable,
 )
 from castari.messages import ServeLine, StartInvocation, Work
@@ -81,7 +82,7 @@ class Starts:
             launched = await self.launches.launch(agent, invocation, stored=True, counted=counted)
         except NoCapacity as error:
             return await self._wait_in_line(invocation, error)
-        except (SessionBusy, SessionEnded) as error:
+        except (SessionBusy, SessionEnded, TooManySessions) as error:
             return self._without_session(invocation, error)
         except (NotFound, Conflict) as error:
             if isinstance(error, StaleWrite):
@@ -94,9 +95,15 @@ class Starts:
         await launched.command.let_go()
         return "started on a warm sandbox" if launched.was_warm else "started on a new sandbox"
 
-    def _without_session(self, invocation: Invocation, error: SessionBusy | SessionEnded) -> str:
+    def _without_session(
+        self, invocation: Invocation, error: SessionBusy | SessionEnded | TooManySessions
+    ) -> str:
         if isinstance(error, SessionBusy):
             return f"waits {self.requeues.wait(invocation)} s for its session"
+        if isinstance(error, TooManySessions):
+            refused = outcomes.too_many_sessions(str(error), error.remedy or "")
+            self.finishes.without_report(invocation, refused)
+            return "the agent has too many sessions"
         self.finishes.without_report(invocation, outcomes.session_ended(error.remedy or ""))
         return "the session cannot be resumed"
 

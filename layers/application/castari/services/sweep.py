@@ -1,7 +1,7 @@
 """Ends what is overdue: open invocations, sandboxes that belong to nobody, warm ones and sessions unused."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -43,6 +43,8 @@ class Sweep:
     session_ends: SessionEnds
     callbacks: Callbacks
     limits: Limits
+    unforeseen: Callable[[str, Exception], None]
+    """Told of an invocation's id and the error that kept its end off."""
     clock: Clock = utc_now
     strays: dict[str, datetime] = field(default_factory=dict)
     """Used or unused warm sandboxes that seemed to be nobody's, and since when."""
@@ -88,7 +90,8 @@ class Sweep:
             return "moved_on"
         except VendorUnavailable:
             return "left"
-        except Exception:  # noqa: BLE001 - a row that nobody foresaw must not keep the others from their end
+        except Exception as error:  # noqa: BLE001 - a row that nobody foresaw must not keep the others open
+            self.unforeseen(invocation.invocation_id, error)
             return "broke"
 
     async def _end(self, invocation: Invocation) -> str:
