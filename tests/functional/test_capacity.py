@@ -2,11 +2,14 @@
 
 import os
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from castari import bootstrap
 from castari.models import Agent
 from tests.simulation import PlannedSandboxes, Simulation
 from tests.world import World
@@ -115,3 +118,31 @@ async def test_what_is_lost_of_the_count_and_the_line_is_mended_by_the_sweep(wor
 def jain(*shares: float) -> float:
     """Return how equal shares are: 1 where they are, 1/n where one has all."""
     return sum(shares) ** 2 / (len(shares) * sum(share**2 for share in shares))
+
+
+async def _requests_of(world: World, runs: int) -> int:
+    """Return how many requests to DynamoDB so many runs take where one sandbox is allowed at once."""
+    simulation = _simulation(world, (1, 1), creates_per_second=5, sandboxes_at_once=1)
+    (agent,) = _agents(simulation, one=0)
+    counted: list[object] = []
+    events = bootstrap.dynamodb().meta.events
+    events.register(
+        "before-call.dynamodb", lambda **call: counted.append(call["model"].name), unique_id="count"
+    )
+    try:
+        simulation.submit(agent, runs)
+        await simulation.run_until(lambda: len(simulation.finished) == runs, most_seconds=60)
+    finally:
+        events.unregister("before-call.dynamodb", unique_id="count")
+    return len(counted)
+
+
+async def test_waiting_in_line_costs_as_many_requests_as_the_decision_says(
+    world: World, tell: Callable[[str], None]
+) -> None:
+    page = Path(__file__).parents[2] / "docs/decisions/0007-users-take-turns.md"
+    (said,) = re.findall(r"waits takes (\d+) requests", page.read_text())
+    alone, with_one_that_waits = await _requests_of(world, 1), await _requests_of(world, 2)
+    more = with_one_that_waits - 2 * alone
+    tell(f"{alone} requests to DynamoDB for a run, {more} more for one that waits")
+    assert more == int(said)
