@@ -21,6 +21,7 @@ from local.sandboxes.egress.resolver import Resolver
 from local.sandboxes.egress.wanted import WantedByHello, WantedByHost
 from local.sandboxes.engine import Limits
 from local.sandboxes.namespaces import syscalls
+from local.sandboxes.namespaces.capabilities import drop_bounding_capabilities
 from local.sandboxes.namespaces.cgroups import find_cgroup
 from local.sandboxes.namespaces.seccomp import agent_filters
 
@@ -70,7 +71,7 @@ def _give_up_rights(orders: Orders, filters: tuple[bytes, ...]) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.setgroups([])
     os.setresgid(orders.uid, orders.uid, orders.uid)
-    syscalls.drop_bounding_capabilities(frozenset())
+    drop_bounding_capabilities(frozenset())
     os.setresuid(orders.uid, orders.uid, orders.uid)
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     for program in filters:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from local.sandboxes.engine import Privileges
 from local.sandboxes.namespaces import syscalls
+from local.sandboxes.namespaces.capabilities import drop_bounding_capabilities
 
 _CHOWN, _DAC_OVERRIDE, _FOWNER, _FSETID, _KILL, _SETGID, _SETUID, _SETPCAP = 0, 1, 3, 4, 5, 6, 7, 8
 _NET_BIND_SERVICE = 10
@@ -45,9 +46,9 @@ def confine(confinement: Confinement) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if confinement.privileges == "sudo":
         # envd runs under the filters itself: only then can a process without no_new_privs inherit them.
-        syscalls.drop_bounding_capabilities(SUDO_CAPABILITIES)
+        drop_bounding_capabilities(SUDO_CAPABILITIES)
         return
-    syscalls.drop_bounding_capabilities(frozenset())
+    drop_bounding_capabilities(frozenset())
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     for program in confinement.seccomp_filters:
         syscalls.install_seccomp(program)

@@ -15,7 +15,7 @@ from aiohttp import web
 from local.sandboxes.envd import filesystem_service as filesystem
 from local.sandboxes.envd.accounts import DEFAULT_USER, Account, Accounts
 from local.sandboxes.envd.confine import Confinement, confine
-from local.sandboxes.envd.connect import Message, answer, answer_stream, field, read_unary, refuse
+from local.sandboxes.envd.connect import Message, answer, answer_stream, field, frame, read_unary, refuse
 from local.sandboxes.envd.errors import ConnectError, from_os_error
 from local.sandboxes.envd.files import handle_files
 from local.sandboxes.envd.guest import DEFAULT_ENVIRONMENT, Guest
@@ -30,6 +30,8 @@ Stream = Callable[[web.BaseRequest], Awaitable[AsyncGenerator[bytes, None]]]
 
 MAX_LINE_BYTES = 16 * 1024
 """Room for a path of 4,096 bytes, each percent-encoded, in a request line."""
+
+_WARM_UP = b"POST /process.Process/Connect HTTP/1.1\r\nHost: envd\r\nContent-Length: 7\r\n\r\n" + frame(b"{}")
 
 
 async def serve(
@@ -49,17 +51,16 @@ def run(listener: socket.socket, guest: Guest) -> NoReturn:
 
 
 async def warm_up() -> None:
-    """Answer a few requests of our own, so that what this takes is in memory. Starts no thread."""
+    """Answer a request of our own, so that what this takes is in memory. Starts no thread."""
     loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
     server = _server(Guest(Accounts(), lambda: None), Reaper())
     await loop.connect_accepted_socket(server, theirs)
-    reader, writer = await asyncio.open_connection(sock=ours)
-    for line in ("GET /health", "POST /process.Process/List", "POST /process.Process/Connect"):
-        writer.write(f"{line} HTTP/1.1\r\nHost: envd\r\nContent-Length: 2\r\n\r\n{{}}".encode())
-        await reader.readuntil(b"\r\n\r\n")
-    writer.close()
-    await writer.wait_closed()
+    with ours:
+        # Not asyncio's streams: each page that they touch would be copied into the sandbox.
+        ours.setblocking(False)
+        ours.send(_WARM_UP)
+        await loop.sock_recv(ours, 4096)
     await server.shutdown()
 
 

@@ -16,11 +16,11 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from queue import SimpleQueue
 
 from local.sandboxes.envd.accounts import Account
 from local.sandboxes.envd.confine import AGENT_OOM_SCORE
+from local.sandboxes.kernel_files import write_kernel_file
 
 # setresuid and setresgid: the C library's own would change all threads of the process.
 _SETRESUID, _SETRESGID = {"x86_64": (117, 119), "aarch64": (147, 149)}[platform.machine()]
@@ -71,7 +71,7 @@ class Spawner:
         pid = started.result()
         # It may be gone already. Its children get the score from it.
         with suppress(OSError):
-            Path(f"/proc/{pid}/oom_score_adj").write_text(str(AGENT_OOM_SCORE))
+            write_kernel_file(f"/proc/{pid}/oom_score_adj", str(AGENT_OOM_SCORE))
         return pid
 
 

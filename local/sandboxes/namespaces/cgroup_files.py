@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from local.sandboxes.engine import EngineError
+from local.sandboxes.kernel_files import write_kernel_file
 
 _FREEZE_SECONDS = 5.0
 _PROCESSES = "cgroup.procs"
@@ -52,7 +53,7 @@ def read_table(path: Path) -> dict[str, int]:
 
 def write(path: Path, value: str | int) -> None:
     """Write a value to a file of a group."""
-    path.write_text(str(value))
+    write_kernel_file(path, str(value))
 
 
 def _lists_of(directory: Path) -> list[Path]:

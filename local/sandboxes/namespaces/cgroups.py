@@ -1,5 +1,6 @@
 """Control groups: one per sandbox, all of an instance's below a light parent."""
 
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -73,6 +74,7 @@ def find_cgroup(name: str, mounts: Path = Path("/proc/self/mounts")) -> Cgroup:
     )
 
 
+@cache  # Read once: no host moves them, and each sandbox asks.
 def _mounted_hierarchies(mounts: Path) -> tuple[dict[str, Path], Path | None]:
     v1: dict[str, Path] = {}
     v2 = None

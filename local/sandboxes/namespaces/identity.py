@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.sandboxes.kernel_files import write_kernel_file
 from local.sandboxes.namespaces import syscalls
+from local.sandboxes.namespaces.capabilities import drop_bounding_capabilities, limit_capabilities
 from local.sandboxes.rootfs import FIRST_UID
 
 _IDS = 65_536
@@ -70,7 +72,7 @@ def _make_user_namespace(proc: str, owner: int, mapping: str) -> int:
         with syscalls.waiting_process(syscalls.CLONE_NEWUSER) as holder:
             os.seteuid(0)
             for kind in ("uid", "gid"):
-                Path(proc, str(holder), f"{kind}_map").write_text(mapping)
+                write_kernel_file(f"{proc}/{holder}/{kind}_map", mapping)
             return os.open(f"{proc}/{holder}/ns/user", os.O_RDONLY)
     finally:
         os.seteuid(0)
@@ -90,8 +92,8 @@ def become_root_of(namespace: int, capabilities: frozenset[int], filters: tuple[
     os.setresuid(0, 0, 0)
     for program in filters:
         syscalls.install_seccomp(program)
-    syscalls.drop_bounding_capabilities(capabilities)
-    syscalls.limit_capabilities(capabilities)
+    drop_bounding_capabilities(capabilities)
+    limit_capabilities(capabilities)
     # Nobody may look into envd, and it must not outlive the zygote: becoming root reset both.
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from local.sandboxes.engine import Limits
 from local.sandboxes.envd.confine import ENVD_CAPABILITIES, ENVD_OOM_SCORE, Confinement
+from local.sandboxes.kernel_files import write_kernel_file
 from local.sandboxes.namespaces import btrfs, syscalls
 from local.sandboxes.namespaces.cgroups import Cgroup, find_cgroup
 from local.sandboxes.namespaces.identity import Identity, become_root_of, make_identity
@@ -76,7 +77,7 @@ def _prepare(plan: Plan, cgroup: Cgroup) -> Identity:
     cgroup.limit(plan.limits)
     cgroup.join()
     # Set while it may: nothing in the sandbox can get below it, so the host loses a sandbox first.
-    Path("/proc/self/oom_score_adj").write_text(str(ENVD_OOM_SCORE))
+    write_kernel_file("/proc/self/oom_score_adj", str(ENVD_OOM_SCORE))
     _make_disk(plan)
     host = Netlink()
     syscalls.unshare(

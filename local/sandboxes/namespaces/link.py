@@ -2,8 +2,8 @@
 
 import contextlib
 import os
-from pathlib import Path
 
+from local.sandboxes.kernel_files import write_kernel_file
 from local.sandboxes.namespaces.netlink import Netlink, VethPair
 from local.sandboxes.namespaces.plans import Plan
 
@@ -18,7 +18,7 @@ def connect_namespace(host: Netlink, plan: Plan) -> None:
     """Connect the network namespace of the calling process. `host` was opened in the host's."""
     for name, value in _SETTINGS.items():
         with contextlib.suppress(FileNotFoundError):
-            Path("/proc/sys/net", name).write_text(value)
+            write_kernel_file(f"/proc/sys/net/{name}", value)
     namespace = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     host.add_veth(VethPair(plan.veth, "eth0", namespace, plan.mtu))
     os.close(namespace)

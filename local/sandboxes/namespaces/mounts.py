@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from local.sandboxes.kernel_files import write_kernel_file
 from local.sandboxes.namespaces import syscalls
 from local.sandboxes.namespaces.cgroups import Cgroup
 from local.sandboxes.namespaces.plans import Plan
@@ -60,7 +61,7 @@ def stage_file_systems(plan: Plan, cgroup: Cgroup) -> None:
     _stage_sys(cgroup, plan.first_uid)
     options = _owned(plan.first_uid, f"size=64m,nr_inodes={_MAX_FILES},mode=755")
     syscalls.mount("run", "run", "tmpfs", MS_NOSUID | MS_NODEV, options)
-    Path("run/resolv.conf").write_text(plan.resolv_conf)
+    write_kernel_file("run/resolv.conf", plan.resolv_conf)
 
 
 def enter_root(layers: tuple[str, ...], subvolume: str, shift: int | None, *, set_uid: bool) -> None:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from local.sandboxes.namespaces import syscalls
+from local.sandboxes.namespaces.capabilities import all_capabilities
+from local.sandboxes.namespaces.cgroups import find_cgroup
 from local.sandboxes.namespaces.jail import MAX_MESSAGE, GuestCode, begin_jail, run_jail
 from local.sandboxes.namespaces.plans import Plan
 from local.sandboxes.namespaces.seccomp import agent_filters
@@ -87,7 +89,7 @@ class Zygote:
         # Without going back first, the kernel refuses to make the next process namespace.
         syscalls.setns(self.own_namespace, syscalls.CLONE_NEWPID)
         syscalls.unshare(syscalls.CLONE_NEWPID)
-        pid = os.fork()
+        pid = syscalls.fork()
         if pid == 0:
             try:
                 control, listener = (socket.socket(fileno=fd) for fd in fds)
@@ -103,6 +105,9 @@ def main(server_fd: int, daemon_name: str) -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # The kernel buries jails; the server watches their pidfds.
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the server, which decides.
     daemon = importlib.import_module(daemon_name)
+    # Remembered here, these are known to every jail.
+    find_cgroup("castari")
+    all_capabilities()
     guest = GuestCode(daemon.serve, daemon.warm_up, agent_filters())
     own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
     zygote = Zygote(socket.socket(fileno=server_fd), own_namespace, guest)
