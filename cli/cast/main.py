@@ -11,6 +11,7 @@ from cast.commands import (
     account,
     agents,
     api_keys,
+    callbacks,
     deploy,
     init,
     invocations,
@@ -75,6 +76,7 @@ app.add_typer(agents.app, name="agents")
 app.add_typer(versions.app, name="versions")
 app.command("rollback")(versions.rollback)
 app.add_typer(secrets.app, name="secrets")
+app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(invocations.app, name="invocations")
 app.add_typer(sessions.app, name="sessions")
 app.command("usage")(usage.usage)

@@ -23,11 +23,17 @@ _Timeout = Annotated[
 _GitUrl = Annotated[
     str | None, typer.Option("--git-url", metavar="URL", help="Where deploys clone it from, by https.")
 ]
+_CallbackUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--callback-url", metavar="URL", help="Where each result is sent, by https; '' for nowhere."
+    ),
+]
 _GitBranch = Annotated[str | None, typer.Option("--git-branch", help="Instead of the repository's default.")]
 _SHOWN = (
     "name", "slug", "status", "status_message", "description", "id", "source_type", "git_repo_url",
     "git_branch", "active_version", "source_hash", "default_model", "max_turns", "timeout_seconds",
-    "created_at", "updated_at",
+    "callback_url", "created_at", "updated_at",
 )  # fmt: skip
 
 
@@ -89,11 +95,14 @@ def update_agent(
     timeout: _Timeout = None,
     git_url: _GitUrl = None,
     git_branch: _GitBranch = None,
+    callback_url: _CallbackUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Change what is given."""
     body: Json = ({"name": name} if name else {}) | _changes(description, model, max_turns, timeout)
     body |= _source(git_url, git_branch)
+    if callback_url is not None:
+        body["callback_url"] = callback_url or None
     if not body:
         raise UsageMistake("nothing to change", "`cast agents update --help` lists what can be")
     with Api(configuration.connection()) as api:

@@ -38,6 +38,10 @@ def invoke(
         int | None,
         typer.Option("--timeout", min=1, metavar="SECONDS", help="The agent's time, instead of its own."),
     ] = None,
+    callback_url: Annotated[
+        str | None,
+        typer.Option("--callback-url", metavar="URL", help="Have the signed result sent there, by https."),
+    ] = None,
     detach: Annotated[
         bool, typer.Option("--async", "--detach", help="Print the invocation's id and do not wait.")
     ] = False,
@@ -59,6 +63,8 @@ def invoke(
         body["session_id"] = session
     if timeout is not None:
         body["timeout_seconds"] = timeout
+    if callback_url is not None:
+        body["callback_url"] = callback_url
     with Api(configuration.connection()) as api:
         if follow:
             _follow(api, slug, body)

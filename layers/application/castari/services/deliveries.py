@@ -19,7 +19,7 @@ from castari.services.callback_secrets import CallbackSecrets
 from castari.services.callbacks import PATIENCE
 
 MOST_ATTEMPTS = 9
-"""Over about 23 hours. The queue gives a message up after as many deliveries."""
+"""Over 11 to 23 hours. The queue gives a message up after as many deliveries."""
 _FIRST_PAUSE_SECONDS = 1
 _GROWTH = 6
 _LONGEST_PAUSE_SECONDS = 10 * 3600
