@@ -1,12 +1,12 @@
-"""What a sandbox starts: `python3 -I -S /opt/castari run RUN_FILE`, `output …` or `build`."""
+"""What a sandbox starts: `python3 -I -S /opt/castari run RUN_FILE …`, `output …` or `build`."""
 
 import sys
 
 match sys.argv[1:]:
-    case ["run", run_file]:
+    case ["run", run_file, *started]:
         from runner.main import main
 
-        sys.exit(main(run_file))
+        sys.exit(main(run_file, *started))
     case ["output", folder, stream, offset, limit, seconds]:
         from runner.live import main as read
 
@@ -16,4 +16,4 @@ match sys.argv[1:]:
 
         sys.exit(build())
     case _:
-        sys.exit("usage: castari run RUN_FILE | output FOLDER STREAM OFFSET LIMIT SECONDS | build")
+        sys.exit("usage: castari run RUN_FILE … | output FOLDER STREAM OFFSET LIMIT SECONDS | build")

@@ -36,14 +36,15 @@ class Run:
         run_file = self.folder / "run"
         run_file.write_bytes(b"".join(word.encode() + b"\0" for word in (str(self.folder), *words)))
         environment = {
-            "PATH": os.environ["PATH"],
+            # The sandbox's shell starts whatever `python3` is.
+            "PATH": f"{Path(PYTHON).parent}:{os.environ['PATH']}",
             "HOME": str(self.folder),
             "SECRET": "from the secret store",
             "CASTARI_JOB": json.dumps(self._job(timeout) | job),
         }
         if prompt is not None:
             environment["CASTARI_PROMPT"] = base64.b64encode(prompt).decode()
-        command = [PYTHON, "-I", "-S", "-B", str(RUNNER), "run", str(run_file)]
+        command = ["bash", "-c", f". {RUNNER}/start {run_file}"]
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def _job(self, timeout: float) -> dict[str, Any]:

@@ -148,6 +148,17 @@ def test_a_command_that_cannot_be_started_is_reported(run: Run) -> None:
     assert "exit_code" not in report
 
 
+def test_an_agent_that_ends_before_the_runner_is_there_is_told_of_like_any_other(run: Run) -> None:
+    ends = [run("sh", "-c", "echo hi; kill -SEGV $$") for _ in range(5)]
+    assert {(end["stdout"], end["signal"]) for end in ends} == {("hi\n", signal.SIGSEGV)}
+
+
+def test_the_agent_gets_four_pipes_and_nothing_else_of_the_runner(run: Run) -> None:
+    kinds = run("bash", "-c", "for fd in /proc/$$/fd/*; do readlink $fd; done")["stdout"].split()
+    pipes = [kind for kind in kinds if kind.startswith("pipe:")]
+    assert len(set(pipes)) == len(pipes) == 4
+
+
 def test_a_busy_store_is_tried_again(run: Run, store: ObjectStore) -> None:
     store.refusals = [503, 500]
     report = run("true")

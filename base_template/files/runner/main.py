@@ -9,6 +9,7 @@ from runner.process import (
     JOB_VARIABLE,
     PROMPT_VARIABLE,
     Agent,
+    adopt,
     kill_group,
     read_command,
     spawn,
@@ -25,10 +26,13 @@ if TYPE_CHECKING:
     from runner.timeline import Timeline
 
 
-def main(run_file: str) -> int:
-    """Run the version's command with the job and prompt of the environment. Always hands in a report."""
-    began = time.monotonic()
-    agent, problem = _start(run_file)
+def main(run_file: str, *begun: str) -> int:
+    """Run the version's command with the job and prompt of the environment. Always hands in a report.
+
+    `begun`: the agent that the file `start` began already, as `adopt` takes it, and the microseconds since
+    1970 when it did.
+    """
+    began, agent, problem = _start(run_file, begun)
     started = time.monotonic()
     # The agent starts by itself from here; these imports cost what it takes anyway.
     import json
@@ -58,11 +62,17 @@ def main(run_file: str) -> int:
     return 0
 
 
-def _start(run_file: str) -> tuple[Agent | None, str | None]:
+def _start(run_file: str, begun: tuple[str, ...]) -> tuple[float, Agent | None, str | None]:
+    """Return when the agent's time began (monotonic seconds), the agent, or why there is none."""
+    began = time.monotonic()
     try:
-        return spawn(*read_command(run_file)), None
+        if begun:
+            *agent, at = map(int, begun)
+            began -= max(0.0, time.time() - at / 1_000_000)
+            return began, adopt(*agent), None
+        return began, spawn(*read_command(run_file)), None
     except (OSError, ValueError, IndexError) as error:
-        return None, f"the agent could not be started: {error}"
+        return began, None, f"the agent could not be started: {error}"
 
 
 def _prompt(agent: Agent, job: dict[str, Any], timeline: Timeline) -> tuple[bytes, str | None]:

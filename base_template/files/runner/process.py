@@ -66,10 +66,16 @@ def spawn(folder: str, words: list[str]) -> Agent:
     )
     for theirs in (stdin, stdout, stderr, usage):
         os.close(theirs)
-    for ours in (our_stdin, our_stdout, our_stderr, our_usage):
-        os.set_blocking(ours, False)
     _offer_to_the_oom_killer(pid)
-    return Agent(pid, our_stdin, our_stdout, our_stderr, our_usage)
+    return adopt(pid, our_stdin, our_stdout, our_stderr, our_usage)
+
+
+def adopt(pid: int, stdin: int, stdout: int, stderr: int, usage: int) -> Agent:
+    """Return a child of ours as the agent, with our ends of its pipes, which nothing else may inherit."""
+    for ours in (stdin, stdout, stderr, usage):
+        os.set_blocking(ours, False)
+        os.set_inheritable(ours, False)
+    return Agent(pid, stdin, stdout, stderr, usage)
 
 
 def _offer_to_the_oom_killer(pid: int) -> None:

@@ -12,7 +12,11 @@ from castari.adapters.secret_store import SecretStore
 from castari.models import GIT_SECRETS, Agent, Invocation
 from castari.settings import Limits
 
-RUN_COMMAND = "exec python3 -I -S /opt/castari run /home/user/.castari/run"
+_RUN = "/home/user/.castari/run"
+RUN_COMMAND = (
+    # Versions that were built on an earlier template have no `start`.
+    f"[[ -f /opt/castari/start ]] && . /opt/castari/start {_RUN}; exec python3 -I -S /opt/castari run {_RUN}"
+)
 COMMAND_GRACE_SECONDS = 1
 """The runner ends the agent at the limit and has this long to report; then the command is ended."""
 _URL_GRACE_SECONDS = 60
