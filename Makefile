@@ -47,6 +47,9 @@ endif
 faults: up  ## Five hundred invocations while AWS and the sandbox service fail at each tenth call
 	@FAULTS_COUNT=500 $(AS_ROOT) $(BIN)/python -m pytest tests/faults
 
+kills: up  ## A deploy worker killed with SIGKILL at each of its steps
+	@DEPLOY_KILLS=1 $(AS_ROOT) $(BIN)/python -m pytest tests/e2e/product/test_deploy_kills.py
+
 check: setup  ## Everything that needs no running platform: format, lint, types, template, build
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .

@@ -76,7 +76,7 @@ class Load:
             asked.add_done_callback(lambda _: places.release())
             self._open.append(asked)
             self.sent += 1
-            due = max(due + _PAUSE_SECONDS, self._sent_at)
+            due += _PAUSE_SECONDS
 
     def _wake(self, _: int) -> None:
         self.stage.invoke(self.slug, "wake up")
