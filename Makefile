@@ -12,7 +12,7 @@ PYTHON_CODE := layers/application functions cli local bench base_template tests
 STACK := $(AS_ROOT) $(BIN)/python -m local.stack
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo up down top test check bench drain soak template build openapi schema lock
+.PHONY: help setup demo up down top test faults kills check bench drain soak template build openapi schema lock
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z]*\):[^#]*##/\1/p' $(MAKEFILE_LIST) | while read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
