@@ -113,15 +113,44 @@ def test_a_clock_that_lags_counts_in_the_minute_of_the_row(new_account: Callable
         _at(NOON).admit(header, "crud")
 
 
-def test_an_admission_costs_one_call(account: Account) -> None:
-    calls: list[str] = []
+@pytest.mark.parametrize("later", [timedelta(), timedelta(minutes=1), timedelta(minutes=90)])
+def test_an_admission_costs_one_call_also_when_it_begins_a_minute(account: Account, later: timedelta) -> None:
     header = f"Bearer {account.api.key}"
     _at(NOON).admit(header, "crud")
+    assert _calls(lambda: _at(NOON + later).admit(header, "crud")) == ["UpdateItem"]
+
+
+def test_a_worker_that_does_not_know_the_key_begins_its_minute_in_two_calls(account: Account) -> None:
+    header = f"Bearer {account.api.key}"
+    bootstrap.api_keys_table().windows.clear()
+    assert _calls(lambda: _at(NOON).admit(header, "crud")) == ["UpdateItem"] * 2
+    assert _at(NOON).admit(header, "crud").remaining == _at(NOON).admit(header, "crud").remaining + 1
+
+
+def test_a_minute_that_another_worker_began_is_counted_on(new_account: Callable[..., Account]) -> None:
+    header = f"Bearer {new_account(crud_per_minute=3).api.key}"
+    table = bootstrap.api_keys_table()
+    _at(NOON).admit(header, "crud")
+    earlier = dict(table.windows)
+    next_minute = NOON + timedelta(minutes=1)
+    assert _at(next_minute).admit(header, "crud").remaining == 2
+    table.windows.update(earlier)
+    assert _at(next_minute).admit(header, "crud").remaining == 1
+    table.windows.update(earlier)
+    assert _at(next_minute).admit(header, "crud").remaining == 0
+    table.windows.update(earlier)
+    with pytest.raises(RateLimited):
+        _at(next_minute).admit(header, "crud")
+
+
+def _calls(act: Callable[[], object]) -> list[str]:
+    """The calls to DynamoDB that an act makes."""
+    calls: list[str] = []
     events = bootstrap.dynamodb().meta.events
     events.register("before-call.dynamodb", lambda model, **_: calls.append(model.name), unique_id="count")
-    _at(NOON).admit(header, "crud")
+    act()
     events.unregister("before-call.dynamodb", unique_id="count")
-    assert calls == ["UpdateItem"]
+    return calls
 
 
 def test_the_documented_limits_are_the_defaults(account: Account) -> None:

@@ -1,7 +1,8 @@
 """The API keys table: one row per key, which also counts the key's requests of the running minute."""
 
 import hmac
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 RequestKind = Literal["crud", "invoke"]
+_MOST_REMEMBERED = 1_000
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class ApiKeysTable:
 
     client: "DynamoDBClient"
     name: str
+    windows: dict[tuple[str, RequestKind], int] = field(default_factory=dict)
+    """The minute in which this worker last saw a valid key's row: a later one can be begun at once."""
 
     def create(self, api_key: ApiKey) -> None:
         """Write a key. Raises `Conflict` if its prefix is taken."""
@@ -79,35 +83,45 @@ class ApiKeysTable:
     ) -> Counted:
         """Check a key and count one request of `kind` in the minute `window`, in one write as a rule.
 
-        The first request of a minute takes a second write, which turns the window. Raises `Unauthorized`.
+        A worker's first request with a key takes a second write if it begins the minute, and so does its
+        first of a minute that another worker began. Raises `Unauthorized`.
         """
-        row = self._count(prefix, secret_hash, kind, window, at)
+        begins = self.windows.get((prefix, kind), window) < window
+        row = self._count(prefix, secret_hash, kind, window, at, begins=begins)
         if isinstance(row, Counted):
+            self._remember(prefix, kind, window)
             return row
         if row is None or not hmac.compare_digest(row["secret_hash"]["S"], secret_hash):
             raise Unauthorized("API key not valid: check it, or create another")
         stored = int(row.get(f"{kind}_window", {"N": "-1"})["N"])
-        if stored < window:
-            self._turn(prefix, kind, stored, window)
-        elif (count := int(row[f"{kind}_count"]["N"])) >= int(row[f"{kind}_per_minute"]["N"]):
+        self._remember(prefix, kind, stored)
+        if stored >= window and (count := _number(row, f"{kind}_count")) >= _number(
+            row, f"{kind}_per_minute"
+        ):
             return Counted(from_item(ApiKey, row), stored, count, admitted=False)
         # The row's clock may be ahead of ours: its window counts.
         return self.count_request(prefix, secret_hash, kind, max(window, stored), at)
 
     def _count(
-        self, prefix: str, secret_hash: str, kind: RequestKind, window: int, at: datetime
+        self, prefix: str, secret_hash: str, kind: RequestKind, window: int, at: datetime, *, begins: bool
     ) -> Counted | dict[str, Any] | None:
-        """Count within the running window; else return the row that did not let it (None: no such key)."""
+        """Count within the running window, or as the first of a later one that begins with it.
+
+        Else return the row that did not let it (None: no such key).
+        """
+        if begins:
+            change = f"SET last_used_at = :at, {kind}_window = :window, {kind}_count = :one"
+            lets_in = f"(attribute_not_exists({kind}_window) OR {kind}_window < :window)"
+        else:
+            change = f"SET last_used_at = :at ADD {kind}_count :one"
+            lets_in = f"{kind}_window = :window AND {kind}_count < {kind}_per_minute"
         with aws_errors("DynamoDB"):
             try:
                 written = self.client.update_item(
                     TableName=self.name,
                     Key=key(prefix=prefix),
-                    UpdateExpression=f"SET last_used_at = :at ADD {kind}_count :one",
-                    ConditionExpression=(
-                        f"secret_hash = :hash AND {kind}_window = :window"
-                        f" AND {kind}_count < {kind}_per_minute"
-                    ),
+                    UpdateExpression=change,
+                    ConditionExpression=f"secret_hash = :hash AND {lets_in}",
                     ExpressionAttributeValues={
                         ":at": encode(at),
                         ":one": {"N": "1"},
@@ -121,22 +135,13 @@ class ApiKeysTable:
                 if not condition_failed(error):
                     raise
                 return found_item(error)
-        return Counted(from_item(ApiKey, written), window, int(written[f"{kind}_count"]["N"]), admitted=True)
+        return Counted(from_item(ApiKey, written), window, _number(written, f"{kind}_count"), admitted=True)
 
-    def _turn(self, prefix: str, kind: RequestKind, stored: int, window: int) -> None:
-        """Begin a window at zero; it is fine if another request did so first."""
-        expected = {f"{kind}_window": stored if stored >= 0 else None}
-        condition = condition_expression(expected)
-        values = condition.pop("ExpressionAttributeValues", {})
-        with aws_errors("DynamoDB"):
-            try:
-                self.client.update_item(
-                    TableName=self.name,
-                    Key=key(prefix=prefix),
-                    UpdateExpression=f"SET {kind}_window = :window, {kind}_count = :zero",
-                    ExpressionAttributeValues={":window": encode(window), ":zero": {"N": "0"}, **values},
-                    **condition,
-                )
-            except ClientError as error:
-                if not condition_failed(error):
-                    raise
+    def _remember(self, prefix: str, kind: RequestKind, window: int) -> None:
+        if len(self.windows) >= _MOST_REMEMBERED:
+            self.windows.clear()
+        self.windows[prefix, kind] = window
+
+
+def _number(row: Mapping[str, Any], name: str) -> int:
+    return int(row[name]["N"])
