@@ -149,5 +149,7 @@ def test_whatever_is_in_a_line_breaks_nothing(
     entry = {"type": "assistant", "timestamp": at, "requestId": request, "costUSD": cost}
     _write(folder, json.dumps(entry | {"message": {"id": message, "usage": usage}}))
     _write(folder, json.dumps(entry | {"message": {"id": "m", "usage": {"output_tokens": usage}}}))
-    collect("/nonexistent", b"", str(folder), SINCE)
-    answers(str(folder), SINCE)
+    found = collect("/nonexistent", b"", str(folder), SINCE)
+    assert found.keys() == {"input_tokens", "output_tokens", "cost_micro_dollars"}
+    assert all(type(each) is int and each >= 0 for each in found.values())
+    assert len(answers(str(folder), SINCE)) <= 2  # Lines.
