@@ -16,7 +16,7 @@ def resolving(*addresses: str) -> Resolve:
 
 
 @pytest.mark.parametrize(
-    "address", ["93.184.215.14", "198.51.100.2", "172.32.0.1", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"]
+    "address", ["93.184.215.14", "192.52.193.2", "172.32.0.1", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"]
 )
 async def test_public_addresses_are_returned(address: str) -> None:
     assert await public_addresses("git.example", 443, resolving(address, "8.8.8.8")) == (address, "8.8.8.8")
@@ -26,7 +26,7 @@ async def test_public_addresses_are_returned(address: str) -> None:
     "address",
     [
         *("0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "169.254.169.254", "172.31.255.255"),  # noqa: S104
-        *("192.168.1.1", "198.18.0.1", "224.0.0.1", "255.255.255.255"),
+        *("192.168.1.1", "198.18.0.1", "198.51.100.2", "224.0.0.1", "255.255.255.255"),
         *("::", "::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "fd00::1", "fe80::1%eth0", "ff02::1"),
         *("2002:a00:1::1", "2001:0:1::1"),
     ],

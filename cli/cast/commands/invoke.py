@@ -58,13 +58,8 @@ def invoke(
     if follow and (as_json or detach or wait is not None):
         raise UsageMistake("--follow waits for the end and prints text", "leave the other options out")
     path = agent_path(slug)
-    body: Json = {"prompt": _prompt(prompt, file)}
-    if session is not None:
-        body["session_id"] = session
-    if timeout is not None:
-        body["timeout_seconds"] = timeout
-    if callback_url is not None:
-        body["callback_url"] = callback_url
+    options = {"session_id": session, "timeout_seconds": timeout, "callback_url": callback_url}
+    body: Json = {"prompt": _prompt(prompt, file), **{k: v for k, v in options.items() if v is not None}}
     with Api(configuration.connection()) as api:
         if follow:
             _follow(api, slug, body)

@@ -11,8 +11,9 @@ from pathlib import Path
 from local.places import REPOSITORY
 from tests.e2e.product.certificates import Certificates, make_certificates
 
-# Of a range kept for documentation (RFC 5737): nobody has it, and sandboxes may go there.
-_HOST, _SERVER, _PORT = "198.51.100.1", "198.51.100.2", "8443"
+# Of the block of AMT relays (RFC 7450), anycast on the internet: while a test runs, a link of its own comes
+# before them. The blocks for documentation are nobody's, but no Git host may be there.
+_HOST, _SERVER, _PORT = "192.52.193.1", "192.52.193.2", "8443"
 
 
 @dataclass(frozen=True)

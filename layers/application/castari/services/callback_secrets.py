@@ -9,8 +9,9 @@ from castari.adapters.secret_store import SecretStore, Values
 from castari.adapters.signatures import new_secret
 from castari.adapters.tables.agents import AgentsTable
 from castari.clock import Clock, utc_now
-from castari.errors import CallbackForbidden, Conflict, NotFound, StaleWrite
+from castari.errors import CallbackForbidden, Conflict, NotFound
 from castari.models import BOTH_CALLBACK_SECRETS_SIGN, Agent, CallbackSecret
+from castari.services.secret_versions import SecretVersions
 
 _ATTEMPTS = 8
 _CURRENT, _PREVIOUS = "current", "previous"
@@ -75,14 +76,10 @@ class CallbackSecrets:
             previous_version_id=former.version_id if former else None,
             made_at=now,
         )
-        try:
-            self.table.update(agent, {"callback_secret": made}, expected={"callback_secret": former})
-        except StaleWrite:
-            self.store.release(agent.agent_id, version_id)
-            return False
-        except NotFound:
-            self.store.delete(agent.agent_id)
-            raise
-        if former and former.previous_version_id:
-            self.store.release(agent.agent_id, former.previous_version_id)
-        return True
+        return SecretVersions(self.table, self.store).point(
+            agent,
+            version_id,
+            {"callback_secret": made},
+            expected={"callback_secret": former},
+            outdated=former.previous_version_id if former else None,
+        )

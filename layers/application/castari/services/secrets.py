@@ -9,8 +9,9 @@ from pydantic import SecretStr
 from castari.adapters.secret_store import SecretStore, Values
 from castari.adapters.tables.agents import AgentsTable
 from castari.clock import Clock, utc_now
-from castari.errors import Conflict, NotFound, StaleWrite, Unprocessable
+from castari.errors import Conflict, NotFound, Unprocessable
 from castari.models import Agent, SecretTimes
+from castari.services.secret_versions import SecretVersions
 from castari.settings import Limits
 
 _ATTEMPTS = 8
@@ -67,17 +68,13 @@ class Secrets:
             "secret_previous_version_id": former,
             "secret_names": names,
         }
-        try:
-            self.table.update(agent, changes, expected={"secret_version_id": former})
-        except StaleWrite:
-            self.store.release(agent.agent_id, version_id)
-            return False
-        except NotFound:
-            self.store.delete(agent.agent_id)
-            raise
-        if agent.secret_previous_version_id:
-            self.store.release(agent.agent_id, agent.secret_previous_version_id)
-        return True
+        return SecretVersions(self.table, self.store).point(
+            agent,
+            version_id,
+            changes,
+            expected={"secret_version_id": former},
+            outdated=agent.secret_previous_version_id,
+        )
 
     def _check_size(self, values: Values) -> None:
         size = len(json.dumps({key: value.get_secret_value() for key, value in values.items()}).encode())

@@ -14,7 +14,7 @@ import pytest
 from runner.output import Head, Tail
 from runner.spool import Spool
 
-RUNNER = Path(__file__).parents[2] / "base_template/files"
+RUNNER = Path(__file__).parents[3] / "base_template/files"
 
 
 def read(folder: Path, stream: str = "stdout", offset: int = 0, limit: int = 100, seconds: float = 0) -> Any:

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.unit.object_store import ObjectStore
+from tests.unit.runner.object_store import ObjectStore
 
-RUNNER = Path(__file__).parents[2] / "base_template/files"
+RUNNER = Path(__file__).parents[3] / "base_template/files"
 PYTHON = sys.executable
 
 

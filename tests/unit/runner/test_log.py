@@ -1,25 +1,10 @@
 """What a run leaves for its log: events with their times, and stderr that is too long for a report."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.unit.object_store import ObjectStore, running_object_store
-from tests.unit.runs import Run
-
-
-@pytest.fixture
-def store() -> Iterator[ObjectStore]:
-    with running_object_store() as running:
-        yield running
-
-
-@pytest.fixture
-def run(store: ObjectStore, tmp_path: Path) -> Run:
-    return Run(store, tmp_path)
+from tests.unit.runner.object_store import ObjectStore
+from tests.unit.runner.runs import Run
 
 
 def _names(report: dict[str, Any]) -> list[str]:

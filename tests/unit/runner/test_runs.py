@@ -5,24 +5,12 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.unit.object_store import ObjectStore, running_object_store
-from tests.unit.runs import Run
-
-
-@pytest.fixture
-def store() -> Iterator[ObjectStore]:
-    with running_object_store() as running:
-        yield running
-
-
-@pytest.fixture
-def run(store: ObjectStore, tmp_path: Path) -> Run:
-    return Run(store, tmp_path)
+from tests.unit.runner.object_store import ObjectStore
+from tests.unit.runner.runs import Run
 
 
 def test_the_prompt_reaches_stdin_and_stdout_comes_back(run: Run, store: ObjectStore) -> None:
