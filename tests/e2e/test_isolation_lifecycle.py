@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import psutil
@@ -156,6 +156,27 @@ async def test_a_deleted_layer_serves_the_sandboxes_that_run_on_it(engine: Names
         await engine.create(SandboxSpec("late", layers=("used", BASE_LAYER)))
 
 
+async def test_sandboxes_of_a_layer_that_is_often_asked_for_are_fresh_and_do_not_keep_it(
+    engine: NamespaceEngine,
+) -> None:
+    source = await engine.create(SandboxSpec("source"))
+    await run(source, "echo kept > ~/file")
+    await source.snapshot("popular")
+    await source.kill()
+    for number in range(4):
+        made = await engine.create(SandboxSpec(str(number), layers=("popular", BASE_LAYER)))
+        assert (await run(made, "cat ~/file; rm ~/file; ls ~")).output == "kept\n"
+        await made.kill()
+        await engine.pool_filled()  # By now, jails of the pool stand on the layer.
+    await engine.delete_layer("popular")
+    assert not list(folders_of("popular"))
+    with pytest.raises(EngineError, match="no layer 'popular'"):
+        await engine.create(SandboxSpec("late", layers=("popular", BASE_LAYER)))
+    other = await engine.create(SandboxSpec("other"))
+    assert (await run(other, "ls ~")).output == ""
+    await other.kill()
+
+
 async def test_a_layer_name_that_leads_elsewhere_is_refused(engine: NamespaceEngine) -> None:
     sandbox = await engine.create(SandboxSpec("source"))
     for name in ("../escape", "a/b", "", ".hidden"):
@@ -236,6 +257,11 @@ async def test_what_a_killed_server_left_can_be_removed_without_a_start(tmp_path
     assert take_inventory(OTHER) == nothing()
     assert not Names(OTHER).run.exists()
     assert instances.slice_of(OTHER) is None
+
+
+def folders_of(name: str) -> Iterator[Path]:
+    """The folders of a layer that is still on the disk."""
+    return Names(INSTANCE).disk.glob(f"layers/{name}")
 
 
 def forwarding() -> str:

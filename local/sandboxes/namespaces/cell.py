@@ -12,10 +12,10 @@ from local.sandboxes.engine import DeathCause, EngineError
 from local.sandboxes.namespaces.cgroups import Cgroup
 from local.sandboxes.namespaces.jail import FAILED, MAX_MESSAGE, PREPARED, READY
 from local.sandboxes.namespaces.plans import Claim, Plan, dump
-from local.sandboxes.namespaces.zygote_client import Forked, JailDiedError
+from local.sandboxes.namespaces.zygote_client import Forked, JailDiedError, has_ended
 
 
-@dataclass
+@dataclass(eq=False)
 class Cell:
     """A jail's process, sockets and control group. It is dead once `dead` is set, whatever ended it."""
 
@@ -27,6 +27,8 @@ class Cell:
     dead: asyncio.Event = field(default_factory=asyncio.Event)
     cause: DeathCause = "exited"
     frozen: bool = False
+    claimed: Claim | None = None
+    """What it is a sandbox of, or becomes."""
     _killed: bool = False
 
     def watch(self) -> None:
@@ -37,8 +39,19 @@ class Cell:
         """Wait until it has prepared itself. Raises `EngineError` with the reason if it could not."""
         await self._expect(PREPARED)
 
+    @property
+    def lives(self) -> bool:
+        """Whether it lives, asked of the kernel: the loop learns of its death only when it looks."""
+        return not self.dead.is_set() and not has_ended(self.forked.pidfd)
+
     async def claim(self, claim: Claim) -> None:
-        """Make it a sandbox whose envd answers. Raises `EngineError` with the reason if it could not."""
+        """Make it a sandbox whose envd answers, unless it has settled on that already.
+
+        Raises `EngineError` with the reason if it could not.
+        """
+        if claim == self.claimed:
+            return
+        self.claimed = claim
         try:
             self.control.send(dump(claim))
         except OSError as error:

@@ -1,13 +1,11 @@
 """All jails of an engine: makes them, keeps a pool of prepared ones, clears away the dead."""
 
 import asyncio
-import contextlib
 import errno
 import itertools
 import logging
 import socket
 import time
-from collections import deque
 from pathlib import Path
 
 from local.sandboxes.engine import EngineError
@@ -16,15 +14,14 @@ from local.sandboxes.namespaces.cgroups import Cgroup, find_cgroup
 from local.sandboxes.namespaces.disk import Disk
 from local.sandboxes.namespaces.identity import first_uid_of
 from local.sandboxes.namespaces.network import MAX_INDEX, Network
-from local.sandboxes.namespaces.plans import Plan
+from local.sandboxes.namespaces.plans import Claim, Plan
+from local.sandboxes.namespaces.reserve import Reserve
 from local.sandboxes.namespaces.settings import EngineSettings
 from local.sandboxes.namespaces.zygote_client import Zygote
 from local.sandboxes.rootfs import FIRST_UID
 
 _log = logging.getLogger(__name__)
 _BACKLOG = 512
-_RETRY_SECONDS = 1.0
-_LULL_SECONDS = 0.04
 _EMPTY_CGROUP_SECONDS = 5.0
 
 
@@ -39,67 +36,31 @@ class Cells:
         self._zygote = Zygote(settings.instance, settings.daemon, self._end_all)
         self._living: dict[int, Cell] = {}
         self._clearing: set[asyncio.Task[None]] = set()
-        self._pool: deque[Cell] = deque()
-        self._wanted = asyncio.Event()
-        self._filled = asyncio.Event()
-        self._filler: asyncio.Task[None] | None = None
+        self.reserve = Reserve(settings.pool_size, self._make)
         self._next_index = itertools.cycle(range(1, MAX_INDEX + 1))
 
     async def start(self) -> None:
         """Start the zygote and fill the pool in the background."""
         await self._zygote.start()
-        if self._settings.pool_size:
-            self._wanted.set()
-            self._filler = asyncio.create_task(self._keep_filled())
+        self.reserve.start()
 
-    async def take(self) -> Cell:
-        """Return a prepared jail: from the pool, or a new one if that is empty."""
-        while self._pool:
-            cell = self._pool.popleft()
-            self._filled.clear()
-            self._wanted.set()
-            if not cell.dead.is_set():
-                return cell
-        return await self._make()
-
-    @property
-    def prepared(self) -> int:
-        """How many jails are in the pool."""
-        return len(self._pool)
-
-    async def pool_filled(self) -> None:
-        """Wait until the pool is as large as it should be, as the benches need it."""
-        await self._filled.wait()
+    async def take(self, claim: Claim) -> Cell:
+        """Return a jail for this claim: from the pool, at best one that has settled on it, or a new one."""
+        self._zygote.notice_death()
+        return self.reserve.take(claim) or await self._make()
 
     async def close(self) -> None:
         """Kill every jail, wait until nothing of them is left, and end the zygote."""
-        if self._filler:
-            self._filler.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._filler
+        await self.reserve.close()
         await asyncio.gather(*(cell.kill() for cell in list(self._living.values())))
         await asyncio.gather(*self._clearing)
         await self._zygote.close()
 
     def _end_all(self) -> None:
         """End the jails of a zygote that died: without their parent, they must not run on."""
+        self.reserve.lose_all()
         for cell in self._living.values():
             cell.end()
-
-    async def _keep_filled(self) -> None:
-        while True:
-            await self._wanted.wait()
-            self._wanted.clear()
-            while len(self._pool) < self._settings.pool_size:
-                if len(self._pool) > self._settings.pool_size // 2:
-                    # What was taken runs a command now, and the next request finds others ready.
-                    await asyncio.sleep(_LULL_SECONDS)
-                try:
-                    self._pool.append(await self._make())
-                except (EngineError, OSError) as error:
-                    _log.warning("the pool of prepared sandboxes could not be filled: %s", error)
-                    await asyncio.sleep(_RETRY_SECONDS)
-            self._filled.set()
 
     async def _make(self) -> Cell:
         index = self._free_index()

@@ -93,7 +93,7 @@ class NamespaceEngine:
         return await self._claim_one(claim, spec)
 
     async def _claim_one(self, claim: Claim, spec: SandboxSpec) -> Cell:
-        cell = await self._cells.take()
+        cell = await self._cells.take(claim)
         try:
             await self._egress.hold(cell.plan, spec.network)
             await cell.claim(claim)
@@ -105,6 +105,12 @@ class NamespaceEngine:
     async def delete_layer(self, layer_id: str) -> None:
         """Delete a layer. Sandboxes that run on it keep it until they end."""
         self._doomed.add(layer_id)
+        self._uses[layer_id] += 1
+        try:
+            with contextlib.suppress(EngineError):  # It is gone already.
+                await self._cells.reserve.forsake(str(self._disk.lower(layer_id)))
+        finally:
+            self._uses[layer_id] -= 1
         await self._bury_layers()
 
     def layers(self) -> frozenset[str]:
@@ -114,11 +120,11 @@ class NamespaceEngine:
     @property
     def prepared(self) -> int:
         """The size of the pool now."""
-        return self._cells.prepared
+        return len(self._cells.reserve)
 
     async def pool_filled(self) -> None:
         """Wait until the pool of prepared jails is full."""
-        await self._cells.pool_filled()
+        await self._cells.reserve.filled()
 
     async def close(self) -> None:
         """Kill every sandbox and leave nothing of ours on the host; layers stay on disk."""

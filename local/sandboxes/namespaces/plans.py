@@ -1,7 +1,7 @@
 """What the server tells a jail: a plan when it is prepared, a claim when it becomes a sandbox."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from local.sandboxes.engine import Limits, Privileges
 
@@ -36,7 +36,7 @@ class Claim:
     layers: tuple[str, ...]
     limits: Limits
     privileges: Privileges
-    env: dict[str, str]
+    env: dict[str, str] = field(hash=False)
 
     @classmethod
     def load(cls, data: bytes) -> "Claim":

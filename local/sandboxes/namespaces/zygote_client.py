@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -28,6 +29,13 @@ class Forked:
 
     pid: int
     pidfd: int
+
+
+def has_ended(pidfd: int) -> bool:
+    """Whether a process has ended."""
+    ready = select.poll()
+    ready.register(pidfd, select.POLLIN)
+    return bool(ready.poll(0))
 
 
 class Zygote:
@@ -63,6 +71,11 @@ class Zygote:
         if not fds:
             raise JailDiedError("the zygote ended while it forked a sandbox: try again")
         return Forked(int(message), fds[0])
+
+    def notice_death(self) -> None:
+        """Learn now if it has died, rather than when the loop comes to it."""
+        if self._running and has_ended(self._running.pidfd):
+            self._bury()
 
     async def close(self) -> None:
         """End it, and with it every jail."""
