@@ -6,25 +6,28 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, cast, get_args
 
 import httpx
 import psutil
-from e2b import Sandbox
+from e2b import Sandbox, Template
 
 from local.sandboxes import rootfs
 from local.sandboxes.definition import load_definition
 from tests.attack.packing import pack_probe
+from tests.attack.probe import Caller
 from tests.attack.probe.targets import Limits, Target
 from tests.attack.serve import API_KEY, LIMITS
 from tests.attack.verdicts import Verdict, read_verdicts
 from tests.attack.world import INTERNET, SERVICE_PORT, World, a_world
 
 HOME = "/home/user"
+CALLERS: tuple[Caller, ...] = get_args(Caller)
+_SUDO = "sudo"
 _HERE = Path(__file__).parent
 _READY_SECONDS = 300.0
 """The first start on a machine builds the root filesystem."""
@@ -53,9 +56,14 @@ class Server:
         """The port of its one address, 127.0.0.1."""
         return int(self.url.rpartition(":")[2])
 
-    def create(self) -> Sandbox:
-        """Make a sandbox; the caller kills it."""
-        return Sandbox.create("base", timeout=600, api_key=API_KEY, api_url=self.url, sandbox_url=self.url)
+    def create(self, caller: Caller = "user") -> Sandbox:
+        """Make a sandbox, one whose users may become root if root is to call; the caller kills it."""
+        template = _SUDO if caller == "root" else "base"
+        return Sandbox.create(template, timeout=600, api_key=API_KEY, api_url=self.url, sandbox_url=self.url)
+
+    def build_sudo_template(self) -> None:
+        """Build the template in which users may become root, with the limits of all others."""
+        Template.build(Template().from_base_image(), _SUDO, api_key=API_KEY, api_url=self.url)
 
     def answers(self) -> bool:
         """Whether it tells that it is well, soon."""
@@ -71,7 +79,7 @@ class Arena:
 
     world: World
     server: Server
-    attacker: Sandbox
+    attackers: dict[Caller, Sandbox]
     neighbour: Sandbox
     folder: Path
 
@@ -90,11 +98,13 @@ class Arena:
         """Let the neighbour try what every program needs; what fails is told."""
         return self.neighbour.commands.run(f"python3 -I -S {HOME}/heartbeat.py", timeout=20).stdout.strip()
 
-    def attack(self, names: list[str]) -> dict[str, Verdict]:
-        """Let the attacker try the named attempts, looking around after each and while it holds on."""
+    def attack(self, caller: Caller, names: list[str]) -> dict[str, Verdict]:
+        """Let an attacker try the named attempts, looking around after each and while it holds on."""
         with self.world.host.entered():
             command = ["python3", "-I", f"{HOME}/probe.pyz", "run", self.target().to_json(), *names]
-            handle = self.attacker.commands.run(shlex.join(command), background=True, stdin=True, timeout=0)
+            handle = self.attackers[caller].commands.run(
+                shlex.join(command), user=caller, background=True, stdin=True, timeout=0
+            )
             lines = _lines(chunk for chunk, _, _ in handle if chunk)
             return read_verdicts(lines, lambda: handle.send_stdin("\n"), self.look_around)
 
@@ -124,14 +134,17 @@ def an_arena(folder: Path, tag: str) -> Iterator[Arena]:
         world = stack.enter_context(a_world(tag))
         server = stack.enter_context(a_server(world, folder / "state", tag))
         with world.host.entered():
-            attacker, neighbour = server.create(), server.create()
-            _furnish(attacker, neighbour, pack_probe(folder / "probe.pyz"))
+            server.build_sudo_template()
+            attackers = {caller: server.create(caller) for caller in CALLERS}
+            neighbour = server.create()
+            _furnish(attackers.values(), neighbour, pack_probe(folder / "probe.pyz"))
         # The server's end is the sandboxes' end.
-        yield Arena(world, server, attacker, neighbour, folder)
+        yield Arena(world, server, attackers, neighbour, folder)
 
 
-def _furnish(attacker: Sandbox, neighbour: Sandbox, probe: Path) -> None:
-    attacker.files.write(f"{HOME}/probe.pyz", probe.read_bytes())
+def _furnish(attackers: Iterable[Sandbox], neighbour: Sandbox, probe: Path) -> None:
+    for attacker in attackers:
+        attacker.files.write(f"{HOME}/probe.pyz", probe.read_bytes())
     for name in ("heartbeat.py", "stand_in.py"):
         neighbour.files.write(f"{HOME}/{name}", (_HERE / name).read_text())
     listen_in(neighbour)

@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -13,7 +13,7 @@ import pytest
 
 from tests.attack.arena import Arena, an_arena
 from tests.attack.packing import pack_probe
-from tests.attack.probe import ATTEMPTS, Attempt, Target, Weakness
+from tests.attack.probe import ATTEMPTS, Attempt, Target, Weakness, attempts_of
 from tests.attack.verdicts import Verdict
 from tests.attack.weak.jail import HOST_SOCKET, try_in_weak_sandbox
 from tests.attack.weak.root import KERNEL_FILES
@@ -24,7 +24,7 @@ TAG = f"a{os.getpid()}"
 
 _SUMMARY = pytest.StashKey[list[str]]()
 _CLIENT_ATTACKS = pytest.StashKey[Counter[str]]()
-_LAST = ("descriptors", "tasks", "disk", "memory")
+_LAST = ("crowds", "descriptors", "tasks", "disk", "memory")
 """Themes that use things up: after all others, so that nothing is refused for want of them."""
 
 
@@ -81,13 +81,35 @@ def arena(folder: Path) -> Iterator[Arena]:
 
 @pytest.fixture(scope="session")
 def verdicts(controls: dict[str, Verdict], arena: Arena, pytestconfig: pytest.Config) -> dict[str, Verdict]:
-    """How each attempt ended in a real sandbox, run after the controls."""
-    told = arena.attack(in_order(ATTEMPTS))
-    let_through = [each for each in controls.values() if each.state == "succeeded"]
-    succeeded = [each for each in told.values() if each.state == "succeeded" or each.harm]
-    line = f"{len(ATTEMPTS)} attempts by an agent: {len(let_through)} let through by weak sandboxes, "
-    summary(pytestconfig).append(f"{line}{len(succeeded)} by real ones")
+    """How each attempt of an agent's user ended in a real sandbox, run after the controls."""
+    attempts = attempts_of("user")
+    told = arena.attack("user", in_order(attempts))
+    summary(pytestconfig).append(_counted("an agent", attempts, controls, told))
     return told
+
+
+@pytest.fixture(scope="session")
+def verdicts_of_root(
+    controls: dict[str, Verdict], arena: Arena, pytestconfig: pytest.Config
+) -> dict[str, Verdict]:
+    """The same for root of a sandbox that has one."""
+    attempts = attempts_of("root")
+    told = arena.attack("root", in_order(attempts))
+    refused = {name: each for name, each in attempts.items() if not each.permitted_to_root}
+    counted = _counted("root of a sandbox", refused, controls, told)
+    permitted = len(attempts) - len(refused)
+    summary(pytestconfig).append(f"{counted}, and {permitted} more that it may do in its own")
+    return told
+
+
+def _counted(
+    who: str, attempts: Iterable[str], controls: dict[str, Verdict], told: dict[str, Verdict]
+) -> str:
+    tried = list(attempts)
+    let_through = [name for name in tried if controls[name].state == "succeeded"]
+    succeeded = [name for name in tried if told[name].state == "succeeded" or told[name].harm]
+    line = f"{len(tried)} attempts by {who}: {len(let_through)} let through by weak sandboxes, "
+    return f"{line}{len(succeeded)} by real ones"
 
 
 def summary(config: pytest.Config) -> list[str]:

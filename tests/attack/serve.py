@@ -19,7 +19,10 @@ from local.sandboxes.namespaces.engine import NamespaceEngine
 from local.sandboxes.namespaces.settings import EngineSettings
 from local.sandboxes.server import log
 from local.sandboxes.server.app import make_app, start
+from local.sandboxes.server.builds.archives import Archives
+from local.sandboxes.server.builds.builder import Builder
 from local.sandboxes.server.builds.catalogue import TemplateCatalogue
+from local.sandboxes.server.builds.routes import TemplateRoutes
 from local.sandboxes.server.layers import Layers
 from local.sandboxes.server.lifecycle import Lifecycle
 from local.sandboxes.server.settings import Settings
@@ -45,11 +48,15 @@ async def serve(state: Path, instance: str, nameserver: str) -> None:
         snapshots = SnapshotCatalogue(state / "snapshots.json")
         layers = Layers(engine, snapshots, TemplateCatalogue(state / "templates.json"), template)
         lifecycle = Lifecycle(engine, layers, Settings(API_KEY, state))
-        runner, url = await start(make_app(lifecycle, layers, API_KEY), "127.0.0.1", 0)
+        archives = Archives(state / "uploads", API_KEY)
+        builder = Builder(lifecycle, layers, archives, definition)
+        templates = TemplateRoutes(layers, lifecycle, archives, builder)
+        runner, url = await start(make_app(lifecycle, layers, API_KEY, templates), "127.0.0.1", 0)
         print(json.dumps({"url": url, "pid": os.getpid()}), flush=True)
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
         await stop.wait()
+        await templates.close()
         await lifecycle.close()
         await runner.cleanup()
     finally:

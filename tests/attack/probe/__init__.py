@@ -4,6 +4,8 @@ It needs nothing but Python's standard library, so that it runs in any sandbox.
 """
 
 from . import (
+    crowds,
+    daemon,
     descriptors,
     devices,
     disk,
@@ -15,20 +17,26 @@ from . import (
     mounts,
     namespaces,
     network,
+    ownership,
+    powers,
     processes,
     sockets,
     spoofing,
     tasks,
 )
-from .attempts import ATTEMPTS, Attempt, Weakness
+from .attempts import ATTEMPTS, Attempt, Caller, Weakness, attempts_of
 from .targets import Limits, Target
 
 __all__ = [
     "ATTEMPTS",
     "Attempt",
+    "Caller",
     "Limits",
     "Target",
     "Weakness",
+    "attempts_of",
+    "crowds",
+    "daemon",
     "descriptors",
     "devices",
     "disk",
@@ -40,6 +48,8 @@ __all__ = [
     "mounts",
     "namespaces",
     "network",
+    "ownership",
+    "powers",
     "processes",
     "sockets",
     "spoofing",

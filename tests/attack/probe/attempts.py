@@ -12,6 +12,9 @@ Weakness = Literal["root", "user", "lenient_kernel"]
 the agent is `root` and owns all its namespaces; it is an unconfined `user` among exposed host files;
 or its kernel says yes to calls that no harmless sandbox could really allow."""
 
+Caller = Literal["user", "root"]
+"""Who tries: the agent's user, in a sandbox without root, or root of a sandbox that has sudo."""
+
 Run = Callable[[Target], str]
 
 
@@ -26,28 +29,53 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attack: how to try it, the refusals that are right, and the weakness that lets it through."""
+    """One attack: how to try it, the refusals that are right, and the weakness that lets it through.
+
+    What `permitted_to_root` gives a reason for, root may do, as it concerns its own sandbox alone.
+    """
 
     name: str
     theme: str
     run: Run
     refusals: frozenset[str]
     weakness: Weakness
+    refusals_to_root: frozenset[str]
+    permitted_to_root: str = ""
+    callers: tuple[Caller, ...] = ("user", "root")
+
+    def refusals_to(self, caller: Caller) -> frozenset[str]:
+        """The refusals that are right for who tries."""
+        return self.refusals_to_root if caller == "root" else self.refusals
 
 
 ATTEMPTS: dict[str, Attempt] = {}
 
 
-def attempt(*refusals: str, weakness: Weakness) -> Callable[[Run], Run]:
-    """Register a function as an attempt. `refusals` are errno names, signal names or own words."""
+def attempt(
+    *refusals: str,
+    weakness: Weakness,
+    to_root: tuple[str, ...] = (),
+    permitted_to_root: str = "",
+    callers: tuple[Caller, ...] = ("user", "root"),
+) -> Callable[[Run], Run]:
+    """Register a function as an attempt. `refusals` are errno names, signal names or own words.
+
+    Root is refused like the user, or as `to_root` says.
+    """
 
     def register(run: Run) -> Run:
         theme = run.__module__.rpartition(".")[2]
         name = run.__name__
-        ATTEMPTS[name] = Attempt(name, theme, run, frozenset(refusals), weakness)
+        refused, root = frozenset(refusals), frozenset(to_root or refusals)
+        ATTEMPTS[name] = Attempt(name, theme, run, refused, weakness, root, permitted_to_root, callers)
         return run
 
     return register
+
+
+def attempts_of(caller: Caller) -> dict[str, Attempt]:
+    """The attempts that make sense for who tries."""
+    return {name: each for name, each in ATTEMPTS.items() if caller in each.callers}
 
 
 def reason_of(error: OSError) -> str:

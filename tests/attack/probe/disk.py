@@ -5,7 +5,7 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from .attempts import Refused, attempt
@@ -37,6 +37,23 @@ def fill_disk(target: Target) -> str:
             hold(f"{size // _MIB} MiB")
             raise
     return f"wrote {size // _MIB} MiB"
+
+
+@attempt("EPERM", weakness="root", to_root=("ENOSPC", "EDQUOT"))
+def fill_disk_for_others(target: Target) -> str:
+    """Give files to one user after another, of whom each could have a limit of its own."""
+    enough, written, step = (target.limits.disk_mb + _SLACK_MB) * _MIB, 0, 16 * _MIB
+    with ExitStack() as stack:
+        try:
+            while written < enough:
+                file = stack.enter_context(_hidden_file())
+                os.fchown(file, 1 + written // step, 1 + written // step)
+                os.posix_fallocate(file, 0, step)
+                written += step
+        except OSError:
+            hold(f"{written // _MIB} MiB")
+            raise
+    return f"had {written // _MIB} MiB"
 
 
 def _reserve(file: int, enough: int) -> int:

@@ -32,7 +32,12 @@ def _setuid_files() -> Iterator[Path]:
                     yield path
 
 
-@attempt("privileges unchanged", "no setuid program", weakness="user")
+@attempt(
+    "privileges unchanged",
+    "no setuid program",
+    weakness="user",
+    permitted_to_root="it may be any user of its own sandbox",
+)
 def gain_root_by_setuid_program(target: Target) -> str:  # noqa: ARG001
     """Start each setuid program and look whether it runs as somebody else."""
     refusal = Refused("no setuid program")
@@ -67,7 +72,7 @@ def _identity_when_run(program: Path) -> str:
     return "" if ids == (os.geteuid(), os.getegid()) else f"user {ids[0]}, group {ids[1]}"
 
 
-@attempt("kept", weakness="user")
+@attempt("kept", weakness="user", permitted_to_root="sudo is a setuid program of the sandbox's own")
 def find_new_privileges_allowed(target: Target) -> str:  # noqa: ARG001
     """Look whether an executed program could ever gain privileges."""
     for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
@@ -76,28 +81,28 @@ def find_new_privileges_allowed(target: Target) -> str:  # noqa: ARG001
     return "no_new_privs is not set"
 
 
-@attempt("EPERM", weakness="root")
+@attempt("EPERM", weakness="root", permitted_to_root="it is root already")
 def become_root(target: Target) -> str:  # noqa: ARG001
     """Set one's user id to 0."""
     os.setresuid(0, 0, 0)
     return "is user 0"
 
 
-@attempt("EPERM", weakness="root")
+@attempt("EPERM", weakness="root", permitted_to_root="it may be any user of its own sandbox")
 def become_another_user(target: Target) -> str:  # noqa: ARG001
     """Set one's user id to that of another account."""
     os.setresuid(1, 1, 1)
     return "is user 1"
 
 
-@attempt("EPERM", weakness="root")
+@attempt("EPERM", weakness="root", permitted_to_root="it may be any user of its own sandbox")
 def join_groups(target: Target) -> str:  # noqa: ARG001
     """Join the groups that own disks and logs."""
     os.setgroups([4, 6])
     return "joined groups 4 and 6"
 
 
-@attempt("EPERM", weakness="root")
+@attempt("EPERM", weakness="root", permitted_to_root="it holds CAP_CHOWN in its own user namespace")
 def raise_capabilities(target: Target) -> str:  # noqa: ARG001
     """Set a capability."""
     header = ctypes.create_string_buffer(struct.pack("<II", 0x20080522, 0))
@@ -106,7 +111,7 @@ def raise_capabilities(target: Target) -> str:  # noqa: ARG001
     return "holds CAP_CHOWN"
 
 
-@attempt("none held", weakness="root")
+@attempt("none held", weakness="root", permitted_to_root="it holds eight in its own user namespace")
 def hold_capabilities(target: Target) -> str:  # noqa: ARG001
     """Look for capabilities in any of one's sets, the bounding set included."""
     held = []
@@ -119,7 +124,11 @@ def hold_capabilities(target: Target) -> str:  # noqa: ARG001
     return ", ".join(held)
 
 
-@attempt("EPERM", weakness="root")
+@attempt(
+    "EPERM",
+    weakness="root",
+    permitted_to_root="files of its own sandbox may belong to any of its users",
+)
 def give_file_away(target: Target) -> str:  # noqa: ARG001
     """Make root the owner of an own file."""
     with _own_file() as path:
@@ -166,7 +175,7 @@ def raise_own_limits(target: Target) -> str:  # noqa: ARG001
     return f"raised the limit of {hard}"
 
 
-@attempt("privileges unchanged", "no such program", weakness="user")
+@attempt("privileges unchanged", "no such program", weakness="user", permitted_to_root="it is root already")
 def ask_sudo(target: Target) -> str:  # noqa: ARG001
     """Ask the sandbox's own tools for root, without a password."""
     programs = [program for program in ("sudo", "doas", "pkexec") if shutil.which(program)]

@@ -54,6 +54,7 @@ _NUMBERS: dict[str, tuple[int, int]] = {
     "sethostname": (170, 161),
     "setns": (308, 268),
     "setpriority": (141, 140),
+    "setxattr": (188, 5),
     "shmat": (30, 196),
     "shmctl": (31, 195),
     "shmget": (29, 194),

@@ -37,7 +37,11 @@ def _trace(pid: int) -> str:
     return f"seized process {pid}"
 
 
-@attempt("EPERM", weakness="root")
+@attempt(
+    "EPERM",
+    weakness="root",
+    permitted_to_root="both are user 0, and process 1 acts on no signal: `signal_threads_of_init`",
+)
 def signal_init(target: Target) -> str:  # noqa: ARG001
     """Ask whether one may signal process 1. Signal 0 asks and does nothing."""
     os.kill(1, 0)

@@ -72,3 +72,11 @@ def make_rare_socket(target: Target) -> str:  # noqa: ARG001
             except OSError as error:
                 refusal = error
     raise refusal
+
+
+@attempt("EPERM", weakness="root")
+def mark_packets(target: Target) -> str:  # noqa: ARG001
+    """Mark one's packets, by which a host's rules could tell friend from foe."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as speaker:
+        speaker.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, 1)
+    return "marked a socket's packets"

@@ -34,9 +34,8 @@ RULES = (
         Rule,
         ("mknodat", "open_by_handle_at", "quotactl", "rt_sigqueueinfo", "sched_setscheduler", "setpriority"),
     ),
-    *map(Rule, ("swapoff", "swapon", "syslog")),
-    Rule("ioctl", argument=1, value=0x5412),
-    Rule("ioctl", argument=1, value=0x541C),
+    *map(Rule, ("setxattr", "swapoff", "swapon", "syslog")),
+    *(Rule("ioctl", argument=1, value=value) for value in (0x5412, 0x541C, 0x40086602, 0x8400941F)),
     # Only setting a limit: every program asks for its own when it starts.
     Rule("prlimit64", argument=2, value=0, equal=False),
 )

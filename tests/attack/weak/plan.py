@@ -7,7 +7,8 @@ from tests.attack.probe.attempts import Weakness
 
 HOST_ID = 7_000_000
 """The first of the ids that users inside have on the host, where nobody else has them."""
-IDS = 65_536
+IDS = 131_072
+"""Twice as many as a real sandbox has, so that there are users whom it does not have."""
 AGENT_ID = 1000
 
 

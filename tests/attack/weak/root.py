@@ -35,6 +35,7 @@ _KERNEL_FILES = (
     "keys",
     "kallsyms",
     "kmsg",
+    "self/autogroup",
     "self/oom_score_adj",
     "cmdline",
     "sys/fs/binfmt_misc/register",
@@ -51,6 +52,9 @@ _SYSFS_FILES = (
     "/sys/kernel/profiling",
     "/sys/kernel/uevent_helper",
 )
+_LOADED_FILES = ("/etc/passwd", "/etc/ld.so.preload")
+"""Files through which one who may write them becomes everybody. Empty: programs inside do read them."""
+
 _SYMBOL = "ffffffff81000000 T stand_in\n"
 
 
@@ -86,6 +90,8 @@ def build_roots(plan: Plan) -> tuple[Path, Path]:
         (agents / name).chmod(0o777)
     for name in _SYSFS_FILES:
         _write(agents, name, "stand-in\n")
+    for name in _LOADED_FILES:
+        _write(agents, name, "")
     for name in _KERNEL_FILES:
         _write(agents, f"{KERNEL_FILES}/{name}", _SYMBOL)
     _show_devices(agents)
