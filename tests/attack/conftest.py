@@ -13,7 +13,7 @@ import pytest
 
 from tests.attack.arena import Arena, an_arena
 from tests.attack.packing import pack_probe
-from tests.attack.probe import ATTEMPTS, Attempt, Target, Weakness, attempts_of
+from tests.attack.probe import ATTEMPTS, Attempt, Caller, Target, Weakness, attempts_of
 from tests.attack.verdicts import Verdict
 from tests.attack.weak.jail import HOST_SOCKET, try_in_weak_sandbox
 from tests.attack.weak.root import KERNEL_FILES
@@ -23,7 +23,7 @@ TAG = f"a{os.getpid()}"
 """What everything on the machine that these tests make is named after."""
 
 _SUMMARY = pytest.StashKey[list[str]]()
-_CLIENT_ATTACKS = pytest.StashKey[Counter[str]]()
+_CLIENT_ATTACKS = pytest.StashKey[dict[Caller, Counter[str]]]()
 _LAST = ("crowds", "descriptors", "tasks", "disk", "memory")
 """Themes that use things up: after all others, so that nothing is refused for want of them."""
 
@@ -117,17 +117,16 @@ def summary(config: pytest.Config) -> list[str]:
     return config.stash.setdefault(_SUMMARY, [])
 
 
-def count_attack(config: pytest.Config, step: Literal["tried", "refused"]) -> None:
+def count_attack(config: pytest.Config, caller: Caller, step: Literal["tried", "refused"]) -> None:
     """Count an attack by a client, when it begins and when it has proved nothing but its refusal."""
-    config.stash.setdefault(_CLIENT_ATTACKS, Counter())[step] += 1
+    config.stash.setdefault(_CLIENT_ATTACKS, {}).setdefault(caller, Counter())[step] += 1
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print how many attacks there were."""
     for line in config.stash.get(_SUMMARY, []):
         terminalreporter.write_line(line)
-    if counts := config.stash.get(_CLIENT_ATTACKS, None):
-        line = (
-            "{tried} attacks by clients: {refused} worked on a naive server and were refused by the real one"
-        )
-        terminalreporter.write_line(line.format_map(counts))
+    for caller, counts in config.stash.get(_CLIENT_ATTACKS, {}).items():
+        name = " in the name of root" if caller == "root" else ""
+        line = f"{counts['tried']} attacks by clients{name}: {counts['refused']} worked on a naive server "
+        terminalreporter.write_line(f"{line}and were refused by the real one")

@@ -14,7 +14,7 @@ from aiohttp import web
 from local.sandboxes.envd.accounts import Account, acting_as
 from local.sandboxes.envd.errors import ConnectError
 from local.sandboxes.envd.gunzip import WBITS
-from local.sandboxes.envd.paths import resolve
+from local.sandboxes.envd.paths import check_not_of_envd, resolve
 
 CHUNK_BYTES = 256 * 1024
 
@@ -26,10 +26,18 @@ def open_regular(path: Path, account: Account, flags: int) -> IO[bytes]:
     """
     with acting_as(account):
         fd = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY, 0o666)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    try:
+        _check_regular(fd, path)
+    except BaseException:
         os.close(fd)
-        raise ConnectError("invalid_argument", f"path '{path}' is not a regular file")
+        raise
     return os.fdopen(fd, "rb" if flags == os.O_RDONLY else "wb", buffering=0)
+
+
+def _check_regular(fd: int, path: Path) -> None:
+    check_not_of_envd(fd)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        raise ConnectError("invalid_argument", f"path '{path}' is not a regular file")
 
 
 async def download(request: web.BaseRequest, path: str, account: Account) -> web.StreamResponse:

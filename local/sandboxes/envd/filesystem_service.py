@@ -11,7 +11,7 @@ from local.sandboxes.envd.accounts import Account, acting_as
 from local.sandboxes.envd.connect import Message, field
 from local.sandboxes.envd.entries import EntryReader
 from local.sandboxes.envd.errors import ConnectError
-from local.sandboxes.envd.paths import resolve
+from local.sandboxes.envd.paths import check_not_of_envd, resolve
 
 
 def stat_entry(message: Message, account: Account) -> Message:
@@ -70,18 +70,25 @@ def _walk(directory: Path, depth: int) -> Iterator[Path]:
     """Yield what is below `directory`, parents first, however deep: recursion ends at a thousand levels."""
     pending = [_sorted_entries(directory)]
     while pending:
-        entry = next(pending[-1], None)
-        if entry is None:
+        entry, is_directory = next(pending[-1], (directory, None))
+        if is_directory is None:
             pending.pop()
             continue
-        yield Path(entry.path)
-        if len(pending) < depth and entry.is_dir(follow_symlinks=False):
-            pending.append(_sorted_entries(entry.path))
+        yield entry
+        if len(pending) < depth and is_directory:
+            pending.append(_sorted_entries(entry))
 
 
-def _sorted_entries(directory: str | Path) -> Iterator["os.DirEntry[str]"]:
-    with os.scandir(directory) as listing:
-        return iter(sorted(listing, key=lambda entry: entry.name))
+def _sorted_entries(directory: Path) -> Iterator[tuple[Path, bool]]:
+    """The paths of what a directory holds, and whether each is itself a directory."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        check_not_of_envd(fd)
+        with os.scandir(fd) as listing:
+            entries = sorted((each.name, each.is_dir(follow_symlinks=False)) for each in listing)
+    finally:
+        os.close(fd)
+    return ((directory / name, is_directory) for name, is_directory in entries)
 
 
 def _remove_tree(top: Path) -> None:
@@ -94,10 +101,10 @@ def _remove_tree(top: Path) -> None:
 
 def _flatten(top: Path) -> None:
     """Move every directory below `top` right beneath it: neither a stack nor a path grows with the depth."""
-    pending = [Path(entry.path) for entry in _sorted_entries(top) if entry.is_dir(follow_symlinks=False)]
+    pending = [entry for entry, is_directory in _sorted_entries(top) if is_directory]
     while pending:
         directory = pending.pop()
-        for entry in _sorted_entries(directory):
-            if entry.is_dir(follow_symlinks=False):
+        for entry, is_directory in _sorted_entries(directory):
+            if is_directory:
                 pending.append(top / uuid.uuid4().hex)
-                Path(entry.path).rename(pending[-1])
+                entry.rename(pending[-1])

@@ -1,5 +1,6 @@
 """Paths as clients write them: absolute, or relative to where the account starts."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -13,6 +14,16 @@ def resolve(path: str, account: Account) -> Path:
     if path == "~" or path.startswith("~/"):
         path = account.home + path[1:]
     return Path("/" + os.path.normpath(Path(account.workdir or account.home, path)).lstrip("/"))
+
+
+def check_not_of_envd(fd: int) -> None:
+    """Raise `PermissionError` for a file or directory in which /proc tells of envd itself.
+
+    The kernel lets every process read that of itself, whoever it acts as. Where things lie in envd's memory
+    is the same in all sandboxes of an instance, and named are files of the host.
+    """
+    if Path(f"/proc/self/fd/{fd}").readlink().is_relative_to(f"/proc/{os.getpid()}"):
+        raise PermissionError(errno.EACCES, "a file of envd's own")
 
 
 def check_text(text: str) -> None:

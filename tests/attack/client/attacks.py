@@ -10,21 +10,27 @@ Run = Callable[[Victim], str]
 
 @dataclass(frozen=True)
 class Attack:
-    """One attack, and the refusals that are right: an HTTP status, `closed`, or a word of its own."""
+    """One attack, and the refusals that are right: an HTTP status, `closed`, or a word of its own.
+
+    What `permitted_to_root` gives a reason for, a sandbox's owner may ask for in its root's name.
+    """
 
     name: str
+    theme: str
     run: Run
     refusals: frozenset[str]
+    permitted_to_root: str = ""
 
 
 ATTACKS: dict[str, Attack] = {}
 
 
-def attack(*refusals: str) -> Callable[[Run], Run]:
+def attack(*refusals: str, permitted_to_root: str = "") -> Callable[[Run], Run]:
     """Register a function as an attack."""
 
     def register(run: Run) -> Run:
-        ATTACKS[run.__name__] = Attack(run.__name__, run, frozenset(refusals))
+        name, theme = run.__name__, run.__module__.rpartition(".")[2]
+        ATTACKS[name] = Attack(name, theme, run, frozenset(refusals), permitted_to_root)
         return run
 
     return register

@@ -117,7 +117,7 @@ def read_host_file_in_a_race(victim: Victim) -> str:
     return _race_to_read(victim, str(victim.secret), SECRET)
 
 
-@attack(_INSIDE)
+@attack(_INSIDE, permitted_to_root="the file is its own")
 def read_roots_file_in_a_race(victim: Victim) -> str:
     """The same with a file that only the sandbox's root may read: the daemon runs as root."""
     return _race_to_read(victim, "../../etc/shadow", b"root:")
@@ -163,14 +163,14 @@ def _both_ways(seen: set[int]) -> str:
     raise Refused(_INSIDE, f"answers {sorted(seen)}")
 
 
-@attack("403", "404")
+@attack("403", "404", permitted_to_root="the file is its own")
 def read_roots_file_through_hard_link(victim: Victim) -> str:
     """Download a second name of a file that only root may read."""
     victim.run("ln ../../etc/shadow second-name || true")
     return _keep_secret(victim.read(f"{HOME}/second-name"), b"root:")
 
 
-@attack("401", "403")
+@attack("401", "403", permitted_to_root="the file is its own")
 def read_roots_file_as_root(victim: Victim) -> str:
     """Ask for the download in root's name."""
     return _keep_secret(victim.read("/etc/shadow", username="root"), b"root:")
@@ -193,3 +193,29 @@ def read_device_without_end(victim: Victim) -> str:
 def write_to_device(victim: Victim) -> str:
     """Upload onto a device."""
     return victim.write("/dev/full", b"x").judge()
+
+
+@attack("403")
+def read_memory_map_of_daemon(victim: Victim) -> str:
+    """Download where things lie in the daemon's memory, by each of its names for itself, and by a link."""
+    victim.run("ln -sfn /proc/self/maps to-maps")
+    names = ("self/smaps", "1/maps", "thread-self/maps", "self/task/1/maps", "self/maps")
+    for path in (f"{HOME}/to-maps", *(f"/proc/{name}" for name in names)):
+        answer = victim.read(path)
+        if b" r-xp " in answer.body:
+            return f"read {answer.body[:40]!r} of {path}"
+    return answer.judge()
+
+
+@attack("403")
+def list_memory_map_of_daemon(victim: Victim) -> str:
+    """List it instead."""
+    answer = victim.call("filesystem.Filesystem/ListDir", {"path": "/proc/self/map_files"})
+    return _keep_secret(answer, b"-7")
+
+
+@attack("403")
+def list_memory_map_of_daemon_from_above(victim: Victim) -> str:
+    """List what lies above it, down to its depth."""
+    answer = victim.call("filesystem.Filesystem/ListDir", {"path": "/proc/self/", "depth": 2})
+    return _keep_secret(answer, b"map_files")

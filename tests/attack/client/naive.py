@@ -58,7 +58,7 @@ def respond(method: str, target: str, headers: dict[str, str], body: bytes) -> b
 
 def place(path: str) -> Path:
     """Where a path of the sandbox lies on the host, as far as this server knows."""
-    if path.startswith("/proc/self/root"):
+    if path.startswith("/proc/self/"):
         return Path(path)
     return Path(f"{root}{path}" if path.startswith("/") else f"{root}/{path}")
 

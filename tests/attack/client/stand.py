@@ -12,6 +12,7 @@ from e2b import Sandbox
 
 from tests.attack.arena import Arena
 from tests.attack.client.victim import HOME, Victim
+from tests.attack.probe import Caller
 from tests.attack.serve import API_KEY, LIMITS
 from tests.attack.weak.plan import HOST_ID
 
@@ -61,9 +62,9 @@ def naive_victim(folder: Path) -> Iterator[Victim]:
 
 
 @contextmanager
-def real_victim(arena: Arena, folder: Path) -> Iterator[Victim]:
-    """A fresh sandbox of the real server, beside the arena's neighbour. The caller is in the world's host."""
-    sandbox = arena.server.create()
+def real_victim(arena: Arena, folder: Path, caller: Caller = "user") -> Iterator[Victim]:
+    """A fresh sandbox of the real server, beside the arena's neighbour. We are in the world's host."""
+    sandbox = arena.server.create(caller)
     try:
         yield Victim(
             address=("127.0.0.1", arena.server.port),
@@ -76,7 +77,8 @@ def real_victim(arena: Arena, folder: Path) -> Iterator[Victim]:
             disk_mb=LIMITS.disk_mb,
             host_folder=folder / "host",
             patience_seconds=30,
-            run=lambda line: sandbox.commands.run(line, cwd=HOME).stdout,
+            run=lambda line: sandbox.commands.run(line, cwd=HOME, user=caller).stdout,
+            user=caller if caller == "root" else "",
         )
     finally:
         sandbox.kill()

@@ -1,5 +1,6 @@
 """A server under attack, the real one or the naive stand-in, and how to send it what no SDK would send."""
 
+import base64
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -53,6 +54,8 @@ class Victim:
     """How long an answer may take."""
     run: Callable[[str], str]
     """Runs a command in the attacker's sandbox, in its home."""
+    user: str = ""
+    """In whose name files are asked for; nobody's in particular if empty."""
 
     @property
     def secret(self) -> Path:
@@ -80,16 +83,18 @@ class Victim:
 
     def read(self, path: str, **query: str) -> Answer:
         """Download a file of the sandbox."""
-        return self.ask("GET", _files(path, query), self.headers)
+        return self.ask("GET", self._files(path, query), self.headers)
 
     def write(self, path: str, body: bytes, headers: dict[str, str] | None = None, **query: str) -> Answer:
         """Upload a file into the sandbox."""
         content = {"Content-Type": "application/octet-stream", **(headers or {})}
-        return self.ask("POST", _files(path, query), {**self.headers, **content}, body)
+        return self.ask("POST", self._files(path, query), {**self.headers, **content}, body)
 
     def call(self, method: str, message: Any) -> Answer:
         """Make a unary call of envd."""
         headers = {**self.headers, "Content-Type": "application/json", "Connect-Protocol-Version": "1"}
+        if self.user:
+            headers["Authorization"] = f"Basic {base64.b64encode(f'{self.user}:'.encode()).decode()}"
         return self.ask("POST", f"/{method}", headers, json.dumps(message).encode())
 
     def ask(self, method: str, target: str, headers: dict[str, str], body: bytes = b"") -> Answer:
@@ -133,7 +138,7 @@ class Victim:
         used: int = self.process.memory_full_info().uss
         return used
 
-
-def _files(path: str, query: dict[str, str]) -> str:
-    rest = "".join(f"&{name}={quote(value, safe='')}" for name, value in query.items())
-    return f"/files?path={quote(path, safe='')}{rest}"
+    def _files(self, path: str, query: dict[str, str]) -> str:
+        named = {"username": self.user} | query if self.user else query
+        rest = "".join(f"&{name}={quote(value, safe='')}" for name, value in named.items())
+        return f"/files?path={quote(path, safe='')}{rest}"
