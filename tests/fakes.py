@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from castari.adapters.callbacks import CallbackAnswer
 from castari.adapters.results import response_key, result_key
-from castari.errors import CastariError, SandboxMissing
+from castari.errors import CastariError, SandboxLost, SandboxMissing
 from castari.models import SandboxAccess, SandboxSummary
 
 
@@ -84,6 +84,8 @@ class FakeSandboxes:
     """What happens just before a method does its work."""
     hangs: set[str] = field(default_factory=set)
     """Methods that never answer."""
+    unanswered: int = 0
+    """So many starts are carried out, and nobody hears of it."""
     started: list[dict[str, str]] = field(default_factory=list)
     """The environment of each command that was started."""
     failures: dict[str, list[CastariError]] = field(default_factory=dict)
@@ -131,12 +133,23 @@ class FakeSandboxes:
         if access.sandbox_id not in self.alive:
             raise SandboxMissing("it is gone")
         assert access.access_token.get_secret_value() == f"token-{access.sandbox_id}"
+        if "echo never" in command:
+            return FakeRunningCommand(self._asked(access.sandbox_id, command))
         if " output " in command:
             return FakeRunningCommand(self._shown(command))
         plain = {name: value.get_secret_value() for name, value in environment.items()}
         self.alive[access.sandbox_id].commands.append((command, plain, timeout_seconds))
         self.started.append(plain)
+        if self.unanswered:
+            self.unanswered -= 1
+            raise SandboxLost("no answer")
         return FakeRunningCommand(self.script(self, access.sandbox_id, plain))
+
+    async def _asked(self, sandbox_id: str, command: str) -> AsyncIterator[dict[str, Any]]:
+        """Tell whether what is asked for has begun, as the sandbox's own shell would."""
+        mark = command.partition("echo never > ")[2].partition(";")[0]
+        begun = any(f": > {mark} " in each for each, _, _ in self.alive[sandbox_id].commands)
+        yield {"castari": "begun", "begun": begun, **self.lie}
 
     async def connect(self, sandbox_id: str, *, timeout_seconds: int) -> SandboxAccess:
         self._called("connect")

@@ -1,4 +1,4 @@
-"""Fixtures over the running stack, whose functions find a faulty AWS and a faulty sandbox service."""
+"""Fixtures over the running stack, around which AWS and the sandbox service are faulty."""
 
 import os
 from collections.abc import Iterator
@@ -17,6 +17,7 @@ from local.places import REPOSITORY, Places
 from tests.e2e.product.agents import Agents
 from tests.faults.aws import FaultyAws, faulty_aws, rules
 from tests.faults.sandboxes import FaultySandboxes
+from tests.faults.uploads import FaultyUploads, faulty_uploads
 
 _FUNCTIONS = ("Api", "Invoke", "Start", "Complete", "Sweep")
 _AWS_VARIABLES = tuple(f"AWS_ENDPOINT_URL_{name}" for name in ("DYNAMODB", "S3", "SQS", "SECRETS_MANAGER"))
@@ -28,30 +29,36 @@ class Faults:
     """What goes wrong for the functions; nothing does until `share` is set."""
 
     aws: FaultyAws
+    uploads: FaultyUploads
     sandboxes: dict[str, FaultySandboxes] = field(default_factory=dict)
 
     def set_share(self, share: float) -> None:
         """Let this share of calls go wrong in each of their ways."""
         self.aws.set_rules(rules(share) if share else [])
+        self.uploads.share = share
         for proxy in self.sandboxes.values():
             proxy.share = share
 
     @property
-    def harmed(self) -> set[str]:
-        """Return the sandboxes of which what they did cannot be known."""
-        return set().union(*(proxy.harmed for proxy in self.sandboxes.values()))
+    def harmed(self) -> dict[str, list[str]]:
+        """Return what was done to starts, by their sandbox."""
+        return {name: how for proxy in self.sandboxes.values() for name, how in proxy.harmed.items()}
 
     def count(self) -> dict[str, int]:
         """Return how often each thing went wrong."""
         counts = self.aws.count()
-        for proxy in self.sandboxes.values():
-            counts = counts | {name: counts.get(name, 0) + number for name, number in proxy.fired.items()}
+        for fired in (self.uploads.fired, *(proxy.fired for proxy in self.sandboxes.values())):
+            counts = counts | {name: counts.get(name, 0) + number for name, number in fired.items()}
         return counts
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    places = Places(Path(os.environ.get("CASTARI_LOCAL", REPOSITORY / ".local")))
+def places() -> Places:
+    return Places(Path(os.environ.get("CASTARI_LOCAL", REPOSITORY / ".local")))
+
+
+@pytest.fixture(scope="module")
+def stage(places: Places) -> Iterator[Stage]:
     opened = Stage(environment.read(places.environment))
     yield opened
     opened.http.close()
@@ -70,11 +77,12 @@ def agents(stage: Stage) -> Iterator[Agents]:
 
 
 @pytest.fixture
-def faults(stack: Stack, tmp_path: Path) -> Iterator[Faults]:
+def faults(stack: Stack, places: Places, tmp_path: Path) -> Iterator[Faults]:
     """The functions' ways to the outside lead through what can go wrong, until the test ends."""
     env = stack.env
     with ExitStack() as opened:
-        made = Faults(opened.enter_context(faulty_aws(env["AWS_ENDPOINT_URL"], tmp_path / "microburst.log")))
+        aws = opened.enter_context(faulty_aws(env["AWS_ENDPOINT_URL"], tmp_path / "microburst.log"))
+        made = Faults(aws, opened.enter_context(faulty_uploads(places)))
         for name in _E2B_VARIABLES:
             proxy = FaultySandboxes(
                 env[name],

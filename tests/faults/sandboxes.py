@@ -22,8 +22,8 @@ class FaultySandboxes(CountingProxy):
     api_key: str = ""
     random: Random = field(default_factory=Random)
     fired: Counter[str] = field(default_factory=Counter)
-    harmed: set[str] = field(default_factory=set)
-    """Sandboxes that vanished, or whose start was answered so that nobody can tell."""
+    harmed: dict[str, list[str]] = field(default_factory=dict)
+    """What was done to starts, by their sandbox, in the order in which it was done."""
 
     async def forward(self, request: web.Request) -> web.StreamResponse:
         """Pass a request on, or let it go wrong before or after the service saw it."""
@@ -34,13 +34,13 @@ class FaultySandboxes(CountingProxy):
                 return self._refused(429, "resource_exhausted", "too many requests: try again")
             case "503":
                 # Says as little as a dropped connection does: a sandbox that ends answers with it, too.
-                self.harmed |= {sandbox_id} if starts else set()
+                self._harm(sandbox_id if starts else "", "busy")
                 return self._refused(503, "unavailable", "the service is busy: try again")
             case "reset":
                 return await self._dropped(request, sandbox_id if starts else "")
             case _ if starts and self.random.random() < self.share:
                 self.fired["vanished"] += 1
-                self.harmed.add(sandbox_id)
+                self._harm(sandbox_id, "vanished")
                 vanishing = asyncio.create_task(self._vanish(sandbox_id))
                 try:
                     return await super().forward(request)
@@ -56,14 +56,18 @@ class FaultySandboxes(CountingProxy):
         self.fired[fate] += 1
         return fate
 
+    def _harm(self, sandbox_id: str, how: str) -> None:
+        if sandbox_id:
+            self.harmed.setdefault(sandbox_id, []).append(how)
+
     def _refused(self, status: int, code: str, message: str) -> web.Response:
         return web.json_response({"code": code, "message": message}, status=status)
 
     async def _dropped(self, request: web.Request, started_in: str) -> web.StreamResponse:
         """Drop the connection: every other time, after the service did what was asked."""
-        if started_in:
-            self.harmed.add(started_in)
-        if self.random.random() < 0.5:
+        arrives = self.random.random() < 0.5
+        self._harm(started_in, "unanswered" if arrives else "dropped")
+        if arrives:
             body, headers = await request.read(), self.headers(request)
             async with (
                 ClientSession(auto_decompress=False) as session,

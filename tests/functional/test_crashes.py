@@ -15,7 +15,7 @@ import pytest
 
 from castari import bootstrap
 from castari.adapters.callbacks import CallbackAnswer
-from castari.errors import CastariError
+from castari.errors import CastariError, SandboxLost
 from castari.messages import (
     DeleteAgent,
     DestroySandbox,
@@ -115,6 +115,16 @@ async def _tidy(worker: Worker, story: Story) -> None:
 
 async def _start(worker: Worker, story: Story) -> None:
     await worker.starts.start(story.queued().invocation_id)
+
+
+async def _start_unheard(worker: Worker, story: Story) -> None:
+    story.world.sandboxes.unanswered = 1
+    await _start(worker, story)
+
+
+async def _start_that_never_comes(worker: Worker, story: Story) -> None:
+    story.world.sandboxes.failures["start"] = [SandboxLost("no answer")]
+    await _start(worker, story)
 
 
 async def _complete(worker: Worker, story: Story) -> None:
@@ -270,6 +280,8 @@ PLOTS = {
     "submit many with a key": Plot(_submit_many_with_a_key, warm=(False,), runner_lives=(True,)),
     "cancel": Plot(_cancel, warm=(True,), runner_lives=(True,)),
     "start": Plot(_start, runner_lives=(True,)),
+    "start unheard": Plot(_start_unheard, runner_lives=(True,)),
+    "start that never comes": Plot(_start_that_never_comes, runner_lives=(True,)),
     "complete": Plot(_complete, warm=(True,), runner_lives=(True,)),
     "sweep": Plot(_sweep, warm=(True,), runner_lives=(False,)),
     "call with a callback": Plot(_call, (True,), (True,), callback_url=RECEIVER),

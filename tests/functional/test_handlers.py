@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from castari import bootstrap
-from castari.errors import SandboxLost, VendorUnavailable
+from castari.errors import SandboxLost, SandboxMissing, VendorUnavailable
 from castari.triggers import deploys_of, stored_keys
 from tests.fakes import FakeSandboxes, ScriptedRunner
 from tests.functional.conftest import Account
@@ -100,7 +100,7 @@ def test_a_busy_sandbox_service_is_503_with_a_time_to_retry(poet: Account, sandb
 
 
 def test_a_sandbox_that_vanishes_at_the_start_is_502(poet: Account, sandboxes: FakeSandboxes) -> None:
-    sandboxes.failures["start"] = [SandboxLost("no answer")]
+    sandboxes.failures["start"] = [SandboxLost("no answer"), SandboxMissing("gone")]
     assert poet.api.request("POST", "/agents/poet/invoke", {"prompt": "hi"}).status == 502
 
 

@@ -90,15 +90,29 @@ async def test_warm_sandboxes_past_their_time_are_not_taken(world: World) -> Non
     assert (await worker.call(agent)).sandbox_id != waiting
 
 
-async def test_a_start_that_nobody_can_vouch_for_kills_and_ends_as_lost(world: World) -> None:
+async def test_a_start_that_never_came_to_its_sandbox_is_made_in_another_one(world: World) -> None:
+    agent, worker = world.agent(), world.worker()
+    waiting = await worker.warm_up(agent)
+    world.sandboxes.failures["start"] = [SandboxLost("no answer")]
+    invocation = await worker.call(agent)
+    assert (invocation.status, invocation.attempt) == ("completed", 1)
+    assert invocation.sandbox_id != waiting
+    assert not world.sandboxes.alive
+
+
+async def test_a_start_whose_sandbox_is_gone_ends_as_lost(world: World) -> None:
     agent, worker = world.agent(), world.worker()
     await worker.warm_up(agent)
-    world.sandboxes.failures["start"] = [SandboxLost("no answer")]
+
+    def vanish() -> None:
+        if world.sandboxes.calls.count("start") > 1:
+            world.sandboxes.alive.clear()
+
+    world.sandboxes.before["start"] = vanish
+    world.sandboxes.unanswered = 1
     invocation = await worker.call(agent)
     assert invocation.failure
     assert (invocation.status, invocation.failure.code) == ("lost", "sandbox_lost")
-    assert world.sandboxes.calls.count("start") == 1
-    assert not world.sandboxes.alive
 
 
 async def test_a_sandbox_service_that_is_down_is_told_to_the_caller_and_recorded(world: World) -> None:

@@ -1,19 +1,21 @@
 """Attempts that come to nothing: made again where nothing was started, or where the agent may run twice."""
 
 import asyncio
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from castari import bootstrap
 from castari.adapters.tables.invocations import InvocationsTable
-from castari.errors import SandboxLost, StaleWrite, VendorUnavailable
+from castari.errors import SandboxLost, SandboxMissing, StaleWrite, VendorUnavailable
 from castari.messages import StartInvocation
 from castari.models import Agent, Invocation, WarmSandbox
 from castari.schemas.invocations import InvocationResponse
+from castari.services.attempts import DEADLINE_GRACE_SECONDS, SANDBOX_GRACE_SECONDS
 from castari.services.requeues import QUEUE_SECONDS, REMINDER_SECONDS
 from tests.mortal import Died, Mortal
 from tests.world import World
@@ -79,24 +81,67 @@ async def test_retries_are_counted_and_end(world: World) -> None:
     assert not world.sandboxes.alive
 
 
-async def test_a_start_that_nobody_can_vouch_for_is_made_again_only_by_agents_that_may(world: World) -> None:
+async def test_a_start_that_never_came_to_its_sandbox_is_made_again_and_the_sandbox_ends(
+    world: World,
+) -> None:
     world.sandboxes.failures["start"] = [SandboxLost("no answer")]
+    queued = world.worker().invocations.submit(_agent(world, 0), "x")
+    assert "queued again" in (await _start_all(world))[0]
+    assert not world.sandboxes.alive
+    assert await _start_all(world) == ["started on a new sandbox"]
+    assert world.worker().table.get(queued.invocation_id).attempt == 2
+
+
+async def test_a_start_whose_sandbox_is_gone_is_made_again_only_by_agents_that_may(world: World) -> None:
+    world.sandboxes.failures["start"] = [SandboxLost("no answer"), SandboxMissing("gone")]
     queued = world.worker().invocations.submit(_agent(world, 1), "x")
     assert await _start_all(world) == ["queued"]
     assert await _start_all(world) == ["started on a new sandbox"]
     assert world.worker().table.get(queued.invocation_id).attempt == 2
 
 
-async def test_a_start_of_which_nothing_is_known_is_not_lost_while_its_sandbox_may_run(world: World) -> None:
-    world.sandboxes.failures["start"] = [SandboxLost("no answer")]
-    world.sandboxes.failures["kill"] = [VendorUnavailable("busy")]
-    queued = world.worker().invocations.submit(_agent(world, 0), "x")
-    await _start_all(world)
+@pytest.mark.parametrize("asked", ["begun", "unknown"])
+@pytest.mark.parametrize("warm", [True, False])
+async def test_a_start_that_came_unheard_or_may_have_runs_on_and_its_result_counts(
+    world: World, asked: str, warm: bool
+) -> None:
+    agent = _agent(world, 0)
+    if warm:
+        await world.worker().warm_up(agent)
+    world.sandboxes.unanswered = 1
+    queued = world.worker().invocations.submit(agent, "x")
+    with _unable_to_ask(world) if asked == "unknown" else nullcontext():
+        await _start_all(world)
     row = world.worker().table.get(queued.invocation_id)
-    assert (row.status, list(world.sandboxes.alive)) == ("running", [row.sandbox_id])
-    job = {"invocation_id": row.invocation_id, "attempt": 1}
-    world.runner.store(world.runner.report({"CASTARI_JOB": json.dumps(job)}))
+    (sandbox,) = world.sandboxes.alive.values()
+    assert row.status == "running"
+    assert sandbox.ends_at == world.clock() + timedelta(seconds=row.timeout_seconds + SANDBOX_GRACE_SECONDS)
+    world.runner.store(world.runner.report(world.sandboxes.started[-1]))
     assert world.worker().completions.complete(row.invocation_id, 1) == "completed"
+
+
+async def test_a_start_of_which_nothing_is_ever_heard_is_lost_when_its_time_is_over(world: World) -> None:
+    queued = world.worker().invocations.submit(_agent(world, 0), "x")
+    with _unable_to_ask(world):
+        world.sandboxes.failures["start"] = [SandboxLost("no answer")]
+        await _start_all(world)
+    world.clock.pass_(seconds=queued.timeout_seconds + DEADLINE_GRACE_SECONDS + 1)
+    assert (await world.worker().sweep.sweep())["invocations_lost"] == 1
+    assert not world.sandboxes.alive
+
+
+@contextmanager
+def _unable_to_ask(world: World) -> Iterator[None]:
+    """Let every start fail that comes after the first one."""
+
+    def fail() -> None:
+        if world.sandboxes.calls.count("start") - before > 1:
+            raise SandboxLost("no answer")
+
+    before = world.sandboxes.calls.count("start")
+    world.sandboxes.before["start"] = fail
+    yield
+    del world.sandboxes.before["start"]
 
 
 async def test_an_attempt_that_never_had_a_sandbox_is_made_again_without_being_asked_for(

@@ -12,6 +12,7 @@ from castari.adapters.queues import Queue
 from castari.errors import (
     Conflict,
     SandboxLost,
+    SandboxMissing,
     SessionBusy,
     SessionEnded,
     VendorRateLimited,
@@ -187,10 +188,32 @@ async def test_an_attempt_that_left_no_report_ends_its_session_and_sandbox(world
     assert "ended there as lost" in (_session(worker, agent).message or "")
 
 
-async def test_a_start_that_nobody_can_vouch_for_ends_the_session(world: World) -> None:
+async def test_a_start_that_never_came_leaves_the_session_as_it_was(world: World) -> None:
+    agent, worker = world.agent(), world.worker()
+    first = await worker.call(agent, session_id="chat")
+    world.sandboxes.failures["start"] = [SandboxLost("no answer")]
+    queued = worker.invocations.submit(agent, "next", session_id="chat")
+    assert (await worker.starts.start(queued.invocation_id)).startswith("queued again")
+    assert _session(worker, agent).status == "idle"
+    assert (await worker.call(agent, session_id="chat")).sandbox_id == first.sandbox_id
+
+
+async def test_a_start_that_came_unheard_runs_on_in_its_session(world: World) -> None:
     agent, worker = world.agent(), world.worker()
     await worker.call(agent, session_id="chat")
-    world.sandboxes.failures["start"] = [SandboxLost("no answer")]
+    world.sandboxes.unanswered = 1
+    queued = worker.invocations.submit(agent, "next", session_id="chat")
+    await worker.starts.start(queued.invocation_id)
+    assert _session(worker, agent).status == "busy"
+    world.runner.store(world.runner.report(world.sandboxes.started[-1]))
+    assert worker.completions.complete(queued.invocation_id, 1) == "completed"
+    assert _session(worker, agent).status == "idle"
+
+
+async def test_a_start_whose_sandbox_is_gone_ends_the_session(world: World) -> None:
+    agent, worker = world.agent(), world.worker()
+    await worker.call(agent, session_id="chat")
+    world.sandboxes.failures["start"] = [SandboxLost("no answer"), SandboxMissing("gone")]
     assert (await worker.call(agent, session_id="chat")).status == "lost"
     assert not world.sandboxes.alive
     assert _session(worker, agent).status == "ended"

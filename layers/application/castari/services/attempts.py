@@ -34,7 +34,7 @@ class LaunchFailed(CastariError):
 
 
 class StartUnconfirmed(CastariError):
-    """The start takes longer than anybody waits for it: what was claimed goes on by itself, or is lost."""
+    """The agent has begun unheard, or may have: what it hands in ends the invocation, or sweep does."""
 
 
 def claiming(invocation: Invocation, version: ActiveVersion, now: datetime) -> dict[str, object]:

@@ -34,12 +34,15 @@ from castari.services.attempts import (
     claiming,
     deadline,
 )
-from castari.services.environments import COMMAND_GRACE_SECONDS, RUN_COMMAND, Environments
+from castari.services.environments import Environments
 from castari.services.invocations import require_active
 from castari.services.line import Line
+from castari.services.runner_starts import RunnerStarts
 from castari.services.session_launches import SessionLaunches
 
 _CANDIDATES = 3
+_BOUND_SECONDS = 2.0
+"""Whoever waits for a start has waited long already."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,11 @@ class Launches:
     line: Line
     sessions: SessionLaunches
     clock: Clock = utc_now
+
+    @property
+    def starts(self) -> RunnerStarts:
+        """What starts runners in its sandboxes."""
+        return RunnerStarts(self.sandboxes)
 
     async def launch(
         self,
@@ -74,8 +82,8 @@ class Launches:
         Raises `Conflict` if the agent is not active or the session cannot be had, `StaleWrite` if somebody
         else claimed it, `NoCapacity` if it should wait in line, and `LaunchFailed` once it is claimed: with
         `VendorUnavailable` or `SessionEnded` nothing was started, which is a `VendorRateLimited` after
-        `seconds`; with `SandboxLost` that cannot be known, and with `StartUnconfirmed` it cannot be known
-        after `seconds`.
+        `seconds`; with `SandboxLost` the sandbox is gone and that cannot be known; with `StartUnconfirmed`
+        the agent has begun, or may have, also after `seconds`.
         """
         ends_at = None if seconds is None else asyncio.get_running_loop().time() + seconds
         place = _Counted(self.line, taken=counted)
@@ -101,8 +109,12 @@ class Launches:
 
     async def bound(self, launched: Launched) -> None:
         """Let a warm sandbox end by itself soon after its agent's limit; else sweep does so."""
-        invocation = launched.invocation
-        if launched.was_warm and invocation.sandbox_id:
+        if launched.was_warm:
+            await self.bound_sandbox(launched.invocation)
+
+    async def bound_sandbox(self, invocation: Invocation) -> None:
+        """Let the sandbox of an attempt end by itself soon after its agent's limit."""
+        if invocation.sandbox_id:
             with suppress(CastariError):
                 await self.sandboxes.set_timeout(
                     invocation.sandbox_id, invocation.timeout_seconds + SANDBOX_GRACE_SECONDS
@@ -194,7 +206,7 @@ class _Attempt:
                 access = await self._create()
             self._place.use()
             await self._move_to(access)
-            return await self._start(access, was_warm=False)
+            return await self._start_fresh(access)
         except TimeoutError as error:
             # It may be made all the same; then sweep ends it, and whoever ends it gives it back.
             self._place.use()
@@ -202,6 +214,13 @@ class _Attempt:
             raise LaunchFailed(self._invocation, late) from error
         except VendorUnavailable as error:
             raise LaunchFailed(self._invocation, error) from error
+
+    async def _start_fresh(self, access: SandboxAccess) -> Launched:
+        try:
+            return await self._start(access, was_warm=False)
+        except VendorUnavailable:
+            await self._kill(access.sandbox_id)
+            raise
 
     async def _move_to(self, access: SandboxAccess) -> None:
         """Record a sandbox before anything starts in it: until then, the attempt may be made again."""
@@ -269,34 +288,20 @@ class _Attempt:
 
     async def _start(self, access: SandboxAccess, *, was_warm: bool) -> Launched:
         try:
-            async with asyncio.timeout_at(self._ends_at):
-                command = await self._launches.sandboxes.start(
-                    access,
-                    RUN_COMMAND,
-                    environment=self._environment,
-                    timeout_seconds=self._invocation.timeout_seconds + COMMAND_GRACE_SECONDS,
-                )
-        except TimeoutError as error:
-            # It may be made all the same; then sweep ends it, and whoever ends it gives it back.
-            self._place.use()
-            late = StartUnconfirmed("the start was not confirmed in time")
-            raise LaunchFailed(self._invocation, late) from error
+            command = await self._launches.starts.start(
+                access, self._invocation, self._environment, ends_at=self._ends_at
+            )
+        except StartUnconfirmed as error:
+            if was_warm:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_BOUND_SECONDS):
+                        await self._launches.bound_sandbox(self._invocation)
+            raise LaunchFailed(self._invocation, error) from error
         except SandboxLost as error:
-            if await self._kill(access.sandbox_id):
-                raise LaunchFailed(self._invocation, error) from error
-            # The agent may run on, and what it hands in counts: nobody may call it lost yet.
-            self._place.use()
-            unknown = StartUnconfirmed("the start was not confirmed, nor the sandbox's end")
-            raise LaunchFailed(self._invocation, unknown) from error
+            raise LaunchFailed(self._invocation, error) from error
         return Launched(self._invocation, command, was_warm)
 
-    async def _kill(self, sandbox_id: str) -> bool:
-        """End a sandbox of which nobody knows what it does, and tell whether it is gone.
-
-        If that fails, its timeout or sweep does it.
-        """
-        try:
+    async def _kill(self, sandbox_id: str) -> None:
+        """End a sandbox that nobody can use any more; if that fails, its timeout or sweep does it."""
+        with suppress(VendorUnavailable):
             await self._launches.sandboxes.kill(sandbox_id)
-        except VendorUnavailable:
-            return False
-        return True

@@ -38,7 +38,8 @@ from castari.services.attempts import (
     claiming,
     deadline,
 )
-from castari.services.environments import COMMAND_GRACE_SECONDS, RUN_COMMAND, Environments
+from castari.services.environments import Environments
+from castari.services.runner_starts import RunnerStarts
 
 _PAUSE_PATIENCE_SECONDS = 10.0
 _LOOK_SECONDS = 0.2
@@ -189,17 +190,10 @@ class _Entry:
     async def start(
         self, access: SandboxAccess, environment: Mapping[str, SecretStr], ends_at: float | None
     ) -> RunningCommand:
-        """Start the runner. Raises as the adapter does, and `StartUnconfirmed`."""
-        try:
-            async with asyncio.timeout_at(ends_at):
-                return await self._launches.sandboxes.start(
-                    access,
-                    RUN_COMMAND,
-                    environment=environment,
-                    timeout_seconds=self.invocation.timeout_seconds + COMMAND_GRACE_SECONDS,
-                )
-        except TimeoutError as error:
-            raise StartUnconfirmed("the start was not confirmed in time") from error
+        """Start the runner. Raises as `RunnerStarts` does."""
+        return await RunnerStarts(self._launches.sandboxes).start(
+            access, self.invocation, environment, ends_at=ends_at
+        )
 
     async def _resume_or_create(self) -> SandboxAccess:
         if self._session.sandbox_id is None:

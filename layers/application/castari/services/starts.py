@@ -122,7 +122,7 @@ class Starts:
             case SessionEnded() as cause:
                 self.finishes.without_report(failed.claimed, outcomes.session_ended(cause.remedy or ""))
                 return "the session cannot be resumed"
-            case StartUnconfirmed() if not failed.claimed.in_session:
+            case StartUnconfirmed():
                 return "not confirmed: its result ends it, or sweep"
             case _:
                 finished = self.finishes.by_stored_report(failed.claimed, outcomes.lost())
