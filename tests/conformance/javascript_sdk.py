@@ -85,7 +85,7 @@ def js_class(node: Node, name: str) -> Remote:
 def _arrange(path: tuple[str, ...], arguments: tuple[Any, ...], options: dict[str, Any]) -> list[Any]:
     """Where this SDK wants each argument: the rest go into one object at the end."""
     positional = list(arguments)
-    if path == ("list",):
+    if path == ("list",) and positional:
         options = {**options, "query": positional.pop()}
     if path == ("pty", "create"):
         options = {**options, **asdict(positional.pop())}

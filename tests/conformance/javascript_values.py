@@ -17,7 +17,12 @@ from tests.conformance.node import Message
 _AS_GIVEN = {"metadata", "envs", "rules", "volume_mounts"}
 """Their keys are a user's own."""
 
-_RENAMED = {"memory_mb": "memoryMB"}
+_RENAMED = {
+    "from_aws_registry": "fromAWSRegistry",
+    "from_gcp_registry": "fromGCPRegistry",
+    "memory_mb": "memoryMB",
+    "service_account_json": "serviceAccountJSON",
+}
 _TIMES = {"timeout": "timeoutMs", "request_timeout": "requestTimeoutMs"}
 _ENUMS: dict[str, list[type[Enum]]] = {
     "state": [e2b.SandboxState],
@@ -59,7 +64,7 @@ def _object(value: dict[str, Any]) -> Message:
             encoded[_TIMES[name]] = each * 1000
         else:
             as_given = name in _AS_GIVEN and isinstance(each, dict)
-            encoded[_RENAMED.get(name, to_camel(name))] = dict(each) if as_given else to_json(each)
+            encoded[to_camel(name)] = dict(each) if as_given else to_json(each)
     return encoded
 
 
@@ -121,6 +126,8 @@ def to_exception(error: Message) -> Exception:
 
 def to_camel(name: str) -> str:
     """`end_at` becomes `endAt`."""
+    if name in _RENAMED:
+        return _RENAMED[name]
     head, *rest = name.split("_")
     return head + "".join(part.capitalize() for part in rest)
 

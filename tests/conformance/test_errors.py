@@ -18,6 +18,8 @@ from local.sandboxes.server.settings import Settings
 from local.sandboxes.server.snapshots import SnapshotCatalogue
 from local.sandboxes.server.templates import Template
 from tests.conformance.conftest import Sdk
+from tests.conformance.javascript_sdk import js_class
+from tests.conformance.node import Node
 from tests.conformance.server import RunningServer
 from tests.unit.fake_engine import FakeEngine
 
@@ -84,20 +86,41 @@ async def test_a_freezer_that_fails_is_the_server_s_fault_and_the_sandbox_runs_o
         (lambda options: Volume.list(**options), VolumeException),
         (lambda options: Volume.connect("v", **options), VolumeException),
         (lambda options: Volume.destroy("v", **options), VolumeException),
+        (lambda options: Volume.get_info("v", **options), VolumeException),
         (lambda options: Secret.create("s", "v", **options), SecretException),
+        (lambda options: Secret.exists("s", **options), SecretException),
         (lambda options: Secret.get_info("s", **options), SecretException),
         (lambda options: Secret.update("s", "v", **options), SecretException),
         (lambda options: Secret.destroy("s", **options), SecretException),
         (lambda options: Secret.list(**options).next_items(), SecretException),
     ],
-    ids=[f"volume-{name}" for name in ("create", "list", "connect", "destroy")]
-    + [f"secret-{name}" for name in ("create", "get", "update", "destroy", "list")],
+    ids=[f"volume-{name}" for name in ("create", "list", "connect", "destroy", "get")]
+    + [f"secret-{name}" for name in ("create", "exists", "get", "update", "destroy", "list")],
 )
 async def test_volumes_and_secrets_are_said_to_be_left_out(
     sandbox_server: RunningServer, call: Any, kind: type[Exception]
 ) -> None:
     with pytest.raises(kind, match="not supported by the local sandbox server"):
         await asyncio.to_thread(call, sandbox_server.options)
+
+
+@pytest.mark.parametrize(
+    ("kind", "call", "arguments"),
+    [
+        *(("Volume", call, ("v",)) for call in ("create", "connect", "destroy", "get_info")),
+        ("Volume", "list", ()),
+        *(("Secret", call, ("s",)) for call in ("exists", "destroy", "get_info")),
+        *(("Secret", call, ("s", "v")) for call in ("create", "update")),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+async def test_the_javascript_sdk_is_told_so_too(
+    node: Node, sandbox_server: RunningServer, kind: str, call: str, arguments: tuple[str, ...]
+) -> None:
+    options = {key: value for key, value in sandbox_server.options.items() if key != "sandbox_url"}
+    refused = {"Volume": VolumeException, "Secret": SecretException}[kind]
+    with pytest.raises(refused, match="not supported by the local sandbox server"):
+        await getattr(js_class(node, kind), call)(*arguments, **options)
 
 
 async def test_workload_identity_is_said_to_be_left_out(sdk: Sdk) -> None:

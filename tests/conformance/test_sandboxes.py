@@ -210,6 +210,11 @@ async def test_a_paused_sandbox_keeps_its_processes_and_resumes_on_connect(sdk: 
     assert result.stdout == "went\n"
 
 
+async def test_a_pause_by_its_older_name_pauses_too(sdk: Sdk, sandbox: Any) -> None:
+    assert await sdk(sandbox.beta_pause) is True
+    assert (await sdk(sandbox.get_info)).state == SandboxState.PAUSED
+
+
 async def test_a_sandbox_that_answers_can_be_paused_strictly(sdk: Sdk, sandbox: Any) -> None:
     assert await sdk(sandbox.pause, strict=True) is True
 
