@@ -116,6 +116,8 @@ class World:
     versions_kept: int = 10
     creates_per_second: int = 0
     sandboxes_at_once: int = 0
+    soon_seconds: float = 60
+    """Agents end within it, and a warm sandbox's end is asked for with its successor; 0: later than that."""
     pause: Callable[[float], Awaitable[object]] = asyncio.sleep
     unforeseen: list[tuple[str, Exception]] = field(default_factory=list)
     """What sweep told of rows that broke it."""
@@ -253,7 +255,14 @@ class Worker:
         )
         rests = SessionRests(self.maintenance, self._limits)
         self.attendance = Attendance(self.finishes, self.sandboxes.kill, rests)
-        self.calls = Calls(self.launches, self.attendance, self.finishes, self.requests, self.line)
+        self.calls = Calls(
+            self.launches,
+            self.attendance,
+            self.finishes,
+            self.requests,
+            self.line,
+            self._world.soon_seconds,
+        )
         self.starts = Starts(
             self.agents,
             self.table,
@@ -391,6 +400,8 @@ class Worker:
             self.retention,
             self.session_pauses,
             self.session_ends,
+            self.table,
+            self.maintenance,
         )
 
     async def call(

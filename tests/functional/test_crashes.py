@@ -22,6 +22,7 @@ from castari.messages import (
     GiveWay,
     Message,
     Refill,
+    ReplaceSandbox,
     StopAgent,
     TidyAgent,
 )
@@ -65,6 +66,20 @@ class Story:
 
 async def _call(worker: Worker, story: Story) -> None:
     await worker.call(story.agent)
+
+
+async def _call_for_long(worker: Worker, story: Story) -> None:
+    """Have the successor asked for while the agent runs."""
+
+    async def rounds_of_the_loop() -> None:
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+    story.world.runner.waits = rounds_of_the_loop
+    try:
+        await worker.call(story.agent)
+    finally:
+        story.world.runner.waits = None
 
 
 async def _call_with_a_key(worker: Worker, story: Story) -> None:
@@ -243,6 +258,26 @@ def _destroy(_story: Story, running: Invocation) -> Message:
     return DestroySandbox(sandbox_id=str(running.sandbox_id))
 
 
+def _destroy_once_over(_story: Story, running: Invocation) -> Message:
+    return DestroySandbox(
+        sandbox_id=str(running.sandbox_id), invocation_id=running.invocation_id, attempt=running.attempt
+    )
+
+
+def _replace_too_early(story: Story, running: Invocation) -> Message:
+    return ReplaceSandbox(
+        user_id=story.agent.user_id,
+        slug=story.agent.slug,
+        sandbox_id=str(running.sandbox_id),
+        invocation_id=running.invocation_id,
+        attempt=running.attempt,
+    )
+
+
+async def _replace(worker: Worker, story: Story) -> None:
+    await worker.removals.carry_out(_replace_too_early(story, await _finished(story)))  # type: ignore[arg-type]
+
+
 def _stop(story: Story, _running: Invocation) -> Message:
     agent = story.world.worker().agents.update(story.agent, {"status": "stopped"})
     return StopAgent(user_id=agent.user_id, slug=agent.slug, agent_id=agent.agent_id)
@@ -262,11 +297,12 @@ class Plot:
     creates_per_second: int = 0
     sandboxes_at_once: int = 0
     callback_url: str | None = None
+    soon_seconds: float = 60
 
     def begin(self, world: World) -> None:
         """Set the plan of the sandbox service, with nothing counted but what there is."""
         world.creates_per_second, world.sandboxes_at_once = self.creates_per_second, self.sandboxes_at_once
-        world.pause = world.clock.sleep
+        world.pause, world.soon_seconds = world.clock.sleep, self.soon_seconds
         if self.sandboxes_at_once:
             capacity = world.worker().capacity
             capacity.reconcile(capacity.now(), len(world.sandboxes.alive))
@@ -274,6 +310,7 @@ class Plot:
 
 PLOTS = {
     "call": Plot(_call),
+    "call for long": Plot(_call_for_long, warm=(True,), soon_seconds=0),
     "call with a key": Plot(_call_with_a_key, runner_lives=(True,)),
     "submit": Plot(_submit, warm=(False,), runner_lives=(True,)),
     "submit many": Plot(_submit_many, warm=(False,), runner_lives=(True,)),
@@ -290,6 +327,9 @@ PLOTS = {
     "sweep a callback": Plot(_sweep_a_callback, (True,), (True,), callback_url=RECEIVER),
     "refill": Plot(_maintenance(_refill), warm=(True,), runner_lives=(True,)),
     "destroy": Plot(_maintenance(_destroy), warm=(True,), runner_lives=(True,)),
+    "destroy once over": Plot(_maintenance(_destroy_once_over), warm=(True,), runner_lives=(True,)),
+    "replace": Plot(_replace, warm=(True,), runner_lives=(True,)),
+    "replace too early": Plot(_maintenance(_replace_too_early), warm=(True,), runner_lives=(True,)),
     "wait in line": Plot(_wait_in_line, (False,), (True,), sandboxes_at_once=2),
     "call when full": Plot(_call_when_full, (False,), (True,), sandboxes_at_once=2),
     "serve the line": Plot(_serve, (False,), (True,), creates_per_second=1, sandboxes_at_once=4),

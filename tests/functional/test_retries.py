@@ -257,8 +257,8 @@ async def test_a_used_sandbox_whose_end_was_forgotten_is_killed_in_the_second_ro
 ) -> None:
     agent, worker = _agent(world, 0), world.worker()
     await worker.warm_up(agent)
-    world.sandboxes.failures["kill"] = [VendorUnavailable("busy")]
     await worker.call(agent)
+    world.maintenance.messages.clear()
     assert len(world.sandboxes.alive) == 1
     world.clock.pass_(seconds=60)
     await worker.sweep.sweep()

@@ -403,4 +403,6 @@ def removals() -> "Removals":
         retention=retention(),
         session_pauses=session_pauses(),
         session_ends=session_ends(),
+        invocations=invocations_table(),
+        maintenance=maintenance_queue(),
     )

@@ -62,10 +62,26 @@ class DeliverCallback(Message):
 
 
 class DestroySandbox(Message):
-    """MAINTENANCE queue: kill one sandbox."""
+    """MAINTENANCE queue: kill one sandbox; where an invocation is named, only if that attempt is over."""
 
     kind: Literal["destroy_sandbox"] = "destroy_sandbox"
     sandbox_id: str
+    invocation_id: str | None = None
+    attempt: int = 0
+
+
+class ReplaceSandbox(Message):
+    """MAINTENANCE queue: kill a warm sandbox that was used as soon as its attempt is over, and make another.
+
+    Sent beside the write that ends the attempt, so it may arrive before that.
+    """
+
+    kind: Literal["replace_sandbox"] = "replace_sandbox"
+    user_id: str
+    slug: str
+    sandbox_id: str
+    invocation_id: str
+    attempt: int
 
 
 class Refill(Message):
@@ -141,6 +157,7 @@ class TidyAgent(Message):
 
 Maintenance = (
     DestroySandbox
+    | ReplaceSandbox
     | Refill
     | GiveWay
     | PauseSession

@@ -16,6 +16,7 @@ from castari.services import outcomes
 from castari.services.attempts import Launched
 from castari.services.finishes import Finished, Finishes
 from castari.services.session_rests import SessionRests
+from castari.services.successions import Succession
 
 _KILL_SECONDS = 2.0
 """The caller waits no longer for it: the sandbox ends by itself soon."""
@@ -31,11 +32,9 @@ class Attendance:
     rests: SessionRests
 
     async def wait(
-        self, launched: Launched, seconds: float, bounded: asyncio.Future[None], ended: asyncio.Event
+        self, launched: Launched, seconds: float, bounded: asyncio.Future[None], succession: Succession
     ) -> Invocation:
         """Return the invocation finished, or as it is after `seconds`: then its result comes by S3.
-
-        Sets `ended` when the agent has.
 
         It is not finished before `bounded`, after which the sandbox ends by itself: should we die between
         the terminal row and the kill, nothing else would know of it.
@@ -43,9 +42,9 @@ class Attendance:
         try:
             async with asyncio.timeout(max(0.0, seconds)):
                 finish = await self._listen(launched)
-                ended.set()
+                succession.agent_ended()
                 await asyncio.shield(bounded)
-                finished = finish()
+            finished = await asyncio.to_thread(finish)
         except (TimeoutError, SandboxLost, VendorUnavailable):
             # Also when a connection broke and nobody can tell: what is stored finishes it a moment later.
             return self.finishes.current(launched.invocation)
@@ -53,7 +52,8 @@ class Attendance:
             await launched.command.let_go()
         with suppress(TimeoutError):
             async with asyncio.timeout(_KILL_SECONDS):
-                await self.end(finished)
+                if not await succession.ends_sandbox():
+                    await self.end(finished)
         return finished.invocation
 
     async def end(self, finished: Finished) -> None:

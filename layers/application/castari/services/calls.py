@@ -22,10 +22,11 @@ from castari.services.launches import Launches
 from castari.services.line import Line
 from castari.services.outcomes import Outcome
 from castari.services.requests import Requests
+from castari.services.successions import Succession
 
 _BESIDE_SECONDS = 1.5
 """What runs beside the agent has had its time by then; what it has not done, sweep does."""
-_REFILL_SECONDS = 0.1
+_SOON_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Calls:
     finishes: Finishes
     requests: Requests
     line: Line
+    soon_seconds: float = _SOON_SECONDS
+    """A successor is asked for so soon, also while the agent runs."""
 
     async def call(
         self, agent: Agent, draft: Invocation, seconds: float, *, start_seconds: float | None = None
@@ -66,20 +69,16 @@ class Calls:
             raise VendorUnavailable("the invocation could not be recorded: try again") from error
         if isinstance(launched, Invocation):
             return launched
-        ended = asyncio.Event()
-        beside = asyncio.create_task(self._refill(launched, ended))
+        return await self._attend(launched, ends_at - clock())
+
+    async def _attend(self, launched: Launched, seconds: float) -> Invocation:
+        succession = Succession(self.launches.maintenance, launched, self.soon_seconds)
         bounding = asyncio.create_task(self.launches.bound(launched))
         try:
-            return await self.attendance.wait(launched, ends_at - clock(), bounding, ended)
+            return await self.attendance.wait(launched, seconds, bounding, succession)
         finally:
-            ended.set()
-            await asyncio.wait({beside, bounding}, timeout=_BESIDE_SECONDS)
-
-    async def _refill(self, launched: Launched, ended: asyncio.Event) -> None:
-        """Ask for the next sandbox once the agent has ended, or soon: a short one need not share its CPU."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(ended.wait(), _REFILL_SECONDS)
-        await self.launches.refill(launched)
+            await succession.settled(_BESIDE_SECONDS)
+            await asyncio.wait({bounding}, timeout=_BESIDE_SECONDS)
 
     async def _launch(self, agent: Agent, draft: Invocation, seconds: float | None) -> Launched | Invocation:
         """Return what was launched, or the invocation that waits in line. Raises as `Launches.launch`."""

@@ -4,8 +4,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import assert_never
 
+from castari.adapters.queues import Queue
 from castari.adapters.sandboxes import Sandboxes
 from castari.adapters.tables.agents import AgentsTable
+from castari.adapters.tables.invocations import InvocationsTable
 from castari.errors import NotFound
 from castari.messages import (
     CheckDeploy,
@@ -16,6 +18,7 @@ from castari.messages import (
     Maintenance,
     PauseSession,
     Refill,
+    ReplaceSandbox,
     StopAgent,
     TidyAgent,
 )
@@ -25,6 +28,9 @@ from castari.services.retention import Retention
 from castari.services.session_ends import SessionEnds
 from castari.services.session_pauses import SessionPauses
 from castari.services.warm import WarmPool
+
+_IN_USE = "in use"
+_AGAIN_SECONDS = 1
 
 
 @dataclass(frozen=True)
@@ -39,13 +45,14 @@ class Removals:
     retention: Retention
     session_pauses: SessionPauses
     session_ends: SessionEnds
+    invocations: InvocationsTable
+    maintenance: Queue
 
     async def carry_out(self, message: Maintenance) -> str:
         """Do what a message asks for; tell what was done. Raises `VendorUnavailable`."""
         match message:
-            case DestroySandbox():
-                killed = await self.sandboxes.kill(message.sandbox_id)
-                return "killed" if killed else "gone already"
+            case DestroySandbox() | ReplaceSandbox():
+                return await self._end_sandbox(message)
             case Refill() | GiveWay():
                 return await self._change_pool(message)
             case PauseSession() | EndSession():
@@ -58,6 +65,39 @@ class Removals:
                 return await self._see_to_versions(message)
             case _:
                 assert_never(message)
+
+    async def _end_sandbox(self, message: DestroySandbox | ReplaceSandbox) -> str:
+        if isinstance(message, ReplaceSandbox):
+            return await self._replace(message)
+        return await self._destroy(message)
+
+    async def _destroy(self, message: DestroySandbox) -> str:
+        if message.invocation_id and not self._is_over(message.invocation_id, message.attempt):
+            return _IN_USE
+        return "killed" if await self.sandboxes.kill(message.sandbox_id) else "gone already"
+
+    async def _replace(self, message: ReplaceSandbox) -> str:
+        """End a sandbox, and make another in any case.
+
+        Whoever ends its attempt is at it: if it is not over yet, it is in a second, or is left to others.
+        """
+        end = DestroySandbox(
+            sandbox_id=message.sandbox_id, invocation_id=message.invocation_id, attempt=message.attempt
+        )
+        try:
+            if (ended := await self._destroy(end)) == _IN_USE:
+                self.maintenance.send(end, delay_seconds=_AGAIN_SECONDS)
+        finally:
+            made = await self.pool.refill(message.user_id, message.slug)
+        return f"{ended}, {made} made"
+
+    def _is_over(self, invocation_id: str, attempt: int) -> bool:
+        """Tell whether nothing that an attempt's sandbox does counts any more."""
+        try:
+            invocation = self.invocations.get(invocation_id)
+        except NotFound:
+            return True
+        return invocation.status != "running" or invocation.attempt != attempt
 
     async def _change_pool(self, message: Refill | GiveWay) -> str:
         if isinstance(message, Refill):
