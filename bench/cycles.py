@@ -7,6 +7,9 @@ from e2b import E2B, Sandbox
 
 from bench.report import Report
 
+SETTLE_SECONDS = 0.06
+"""Teardown and refill go on behind an answer; measured beside them, the other side would look slow."""
+
 
 def create(client: E2B) -> Sandbox:
     """Create a sandbox from the base template."""

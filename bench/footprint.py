@@ -2,15 +2,19 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import sleep
 
 import psutil
 from e2b import Sandbox
 
-from bench.cycles import create
+from bench.cycles import SETTLE_SECONDS, create, time_create
 from bench.report import Report
 from bench.sandbox_server import SandboxServer
 
 SANDBOXES = 200
+CREATES = 40
+REFILL_SECONDS = 2.0
+"""Until the pool that making them emptied is full again."""
 
 
 def measure_idle(server: SandboxServer, report: Report) -> None:
@@ -21,9 +25,11 @@ def measure_idle(server: SandboxServer, report: Report) -> None:
         with ThreadPoolExecutor(4) as pool:
             sandboxes = list(pool.map(lambda _: create(server.e2b), range(SANDBOXES)))
         report.counts["idle_pss_mb"] = round((tree_pss_mb(server.pid) - before) / SANDBOXES, 2)
-        for _ in range(20):
-            with report.timed("create_beside_200_ms"):
-                create(server.e2b).kill()
+        sleep(REFILL_SECONDS)
+        for _ in range(CREATES):
+            # With the rests of `create_warm_ms`, beside which it is held.
+            time_create(server.e2b, "create_beside_200_ms", report)
+            sleep(SETTLE_SECONDS)
     finally:
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda sandbox: sandbox.kill(), sandboxes))

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from time import sleep
 
 from bench.bare import node_exits, node_rate
-from bench.cycles import cycle, cycle_rate, time_create
+from bench.cycles import SETTLE_SECONDS, cycle, cycle_rate, time_create
 from bench.footprint import measure_idle
 from bench.leaks import counted_leaks
 from bench.node import sandbox_node
@@ -17,8 +17,6 @@ RATE_ROUNDS = 3
 RATE_RUNS = 96
 AT_ONCE = 8
 POOL = 12
-SETTLE_SECONDS = 0.06
-"""Teardown and refill go on behind an answer; measured beside them, the other side would look slow."""
 
 
 def measure(report: Report) -> None:
