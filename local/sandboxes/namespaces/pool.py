@@ -55,9 +55,9 @@ class Pool:
         return len(self._cells) < self._size
 
     @property
-    def is_half_full(self) -> bool:
-        """Whether more than half of its jails stand ready."""
-        return len(self._cells) > self._size // 2
+    def is_low(self) -> bool:
+        """Whether so few jails are left that the next requests might find none."""
+        return len(self._cells) <= self._size // 4
 
     def add(self, cell: Cell) -> None:
         """Put a prepared jail in."""

@@ -79,20 +79,20 @@ class Reserve:
                 self._filled.set()
 
     async def _better(self) -> bool:
-        """Make, end or settle one jail; tell whether there was anything to do."""
-        if self._pool.has_room:
-            if self._pool.is_half_full:
-                # What was taken runs a command now, and the next request finds others ready.
-                await asyncio.sleep(_LULL_SECONDS)
-            self._pool.add(await self._make())
-            return True
+        """End, settle or make one jail; tell whether there was anything to do."""
         async with self._settling:
             if stale := self._pool.pop_stale():
                 await stale.kill()
-            elif unsettled := self._pool.pop_unsettled():
+                return True
+            if unsettled := self._pool.pop_unsettled():
                 await self._settle(*unsettled)
-            else:
-                return False
+                return True
+        if not self._pool.has_room:
+            return False
+        if not self._pool.is_low:
+            # What was taken runs a command now, and the next requests find others ready.
+            await asyncio.sleep(_LULL_SECONDS)
+        self._pool.add(await self._make())
         return True
 
     async def _settle(self, cell: Cell, claim: Claim) -> None:
