@@ -1,6 +1,7 @@
 """Reads, writes and removes control groups in either version's file system."""
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -37,12 +38,21 @@ def count_of(directory: Path) -> int:
 
 
 def remove_tree(directory: Path) -> None:
-    """Remove a group and those below, if it is there."""
+    """Remove a group and those below, if it is there. Raises `OSError` (`EBUSY`) while processes are left."""
     with contextlib.suppress(FileNotFoundError):
-        for child in directory.iterdir():
-            if child.is_dir():
-                remove_tree(child)
-        directory.rmdir()
+        try:
+            directory.rmdir()
+        except OSError as error:
+            if error.errno not in (errno.EBUSY, errno.ENOTEMPTY):
+                raise
+            _remove_children(directory)
+            directory.rmdir()
+
+
+def _remove_children(directory: Path) -> None:
+    with os.scandir(directory) as entries:
+        for each in [Path(entry) for entry in entries if entry.is_dir(follow_symlinks=False)]:
+            remove_tree(each)
 
 
 def read_table(path: Path) -> dict[str, int]:

@@ -42,6 +42,10 @@ class Egress:
                 raise
             self._in_force[plan.veth] = policy
 
+    def is_open(self, plan: Plan) -> bool:
+        """Whether a sandbox may reach all that any may."""
+        return self._in_force.get(plan.veth, OPEN) == OPEN
+
     def listen(self, plan: Plan, on_refused: OnRefused) -> None:
         """Tell from now on which hosts a sandbox was kept from by their name."""
         self._listeners[plan.address] = on_refused

@@ -20,6 +20,7 @@ from local.sandboxes.namespaces.plans import Claim
 from local.sandboxes.namespaces.preflight import find_problems
 from local.sandboxes.namespaces.sandbox import NamespaceSandbox
 from local.sandboxes.namespaces.settings import EngineSettings
+from local.sandboxes.namespaces.vacated import VacatedNetworks
 from local.sandboxes.namespaces.zygote_client import JailDiedError
 
 _log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class NamespaceEngine:
         self._uses: Counter[str] = Counter()
         self._doomed: set[str] = set()
         self._ends: set[asyncio.Task[None]] = set()
+        self._vacated = VacatedNetworks()
         self._network: Network
         self._egress: Egress
         self._disk: Disk
@@ -63,6 +65,7 @@ class NamespaceEngine:
             if not own_ids:
                 _log.warning("this host's file systems cannot map owners: sandboxes share their user ids")
             self._cells = Cells(settings, self._network, self._disk, own_ids=own_ids)
+            self._stack.callback(self._vacated.release)
             self._stack.push_async_callback(self._cells.close)
             await self._cells.start()
         except BaseException:
@@ -83,7 +86,7 @@ class NamespaceEngine:
             await self._release(layers, None)
             raise
         self._follow(self._end(layers, cell))
-        return NamespaceSandbox(spec, cell, self._disk, base, self._egress)
+        return NamespaceSandbox(spec, cell, self._disk, base, self._egress, self._vacated)
 
     async def _claim(self, claim: Claim, spec: SandboxSpec) -> Cell:
         """Take a jail and make it a sandbox; another one if it dies meanwhile, as with its zygote."""

@@ -1,7 +1,7 @@
 """What the server tells a jail: a plan when it is prepared, a claim when it becomes a sandbox."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from local.sandboxes.engine import Limits, Privileges
 
@@ -47,4 +47,4 @@ class Claim:
 
 def dump(message: Plan | Claim) -> bytes:
     """Write a message for a socket that keeps message boundaries."""
-    return json.dumps(asdict(message)).encode()
+    return json.dumps(vars(message) | {"limits": vars(message.limits)}).encode()

@@ -11,6 +11,7 @@ from local.sandboxes.engine import DeathCause, EngineError, NetworkPolicy, OnRef
 from local.sandboxes.namespaces.cell import Cell
 from local.sandboxes.namespaces.disk import Disk
 from local.sandboxes.namespaces.egress import Egress
+from local.sandboxes.namespaces.vacated import VacatedNetworks
 
 T = TypeVar("T")
 
@@ -24,6 +25,7 @@ class NamespaceSandbox:
     disk: Disk
     base: tuple[Path, ...]
     egress: Egress
+    vacated: VacatedNetworks
 
     @property
     def envd_socket(self) -> Path:
@@ -32,6 +34,9 @@ class NamespaceSandbox:
 
     async def kill(self) -> None:
         """End every process in it at once. What else it held is freed in the background."""
+        # One with a policy takes its network along: none of its packets may be sent once the policy is gone.
+        if self.egress.is_open(self.cell.plan):
+            self.vacated.hold(self.cell.forked.pid)
         await self.cell.kill()
 
     async def pause(self) -> None:

@@ -9,11 +9,17 @@ import time
 from collections.abc import Mapping
 
 _ID_CHARACTERS = string.ascii_lowercase + string.digits
+_ID_LENGTH = 19
+_IDS = len(_ID_CHARACTERS) ** _ID_LENGTH
 
 
 def new_id(prefix: str = "i") -> str:
     """A random id in E2B's form: the prefix and 19 lowercase letters and digits."""
-    return prefix + "".join(secrets.choice(_ID_CHARACTERS) for _ in range(19))
+    number, characters = secrets.randbelow(_IDS), []
+    for _ in range(_ID_LENGTH):
+        number, digit = divmod(number, len(_ID_CHARACTERS))
+        characters.append(_ID_CHARACTERS[digit])
+    return prefix + "".join(characters)
 
 
 def new_token() -> str:
