@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from castari.services.claims import MOST_ATTEMPTS as MOST_DEPLOYS
 from castari.services.deliveries import MOST_ATTEMPTS
-from castari.settings import Settings
+from castari.services.requeues import QUEUE_SECONDS
+from castari.settings import Limits, Settings
 from tests.cloudformation import load_template
 
 _REPOSITORY = Path(__file__).parents[2]
@@ -158,6 +160,38 @@ def test_every_queue_is_encrypted_and_every_working_queue_has_a_dead_letter_queu
     assert all(queue["SqsManagedSseEnabled"] for queue in queues.values())
     working = {name for name, queue in queues.items() if "RedrivePolicy" in queue}
     assert working == {name for name in queues if name.endswith("Queue")} != set()
+
+
+def test_every_queue_has_an_alarm_that_the_topic_is_told_of() -> None:
+    watched = {}
+    for alarm in _of("AWS::CloudWatch::Alarm").values():
+        (dimension,) = alarm["Dimensions"]
+        watched[dimension["Value"]["GetAtt"]] = alarm["MetricName"], alarm["Threshold"]
+        for actions in (alarm["AlarmActions"], alarm["OKActions"]):
+            assert actions["If"][:2] == ["TellsOfAlarms", [{"Ref": "AlarmTopicArn"}]]
+        # SQS stops telling of a queue that nobody uses.
+        assert alarm["TreatMissingData"] == "notBreaching"
+    queues = _of("AWS::SQS::Queue")
+    assert watched.keys() == {f"{name}.QueueName" for name in queues}
+    for name in queues:
+        metric, threshold = watched[f"{name}.QueueName"]
+        if name.endswith("DeadLetters"):
+            assert (metric, threshold) == ("ApproximateNumberOfMessagesVisible", 1)
+        else:
+            assert metric == "ApproximateAgeOfOldestMessage"
+
+
+def test_no_alarm_is_raised_by_waiting_that_the_platform_means() -> None:
+    ages = {
+        name: alarm["Threshold"]
+        for name, alarm in _of("AWS::CloudWatch::Alarm").items()
+        if alarm["MetricName"] == "ApproximateAgeOfOldestMessage"
+    }
+    limits = Limits()
+    longest_deploy = MOST_DEPLOYS * (limits.deploy_timeout_seconds + limits.deploy_lease_seconds)
+    assert ages["DeployQueueAlarm"] > longest_deploy
+    assert ages["InvocationQueueAlarm"] < QUEUE_SECONDS
+    assert ages["CallbackQueueAlarm"] > 23 * 3600
 
 
 def test_every_table_is_on_demand_encrypted_and_can_be_put_back() -> None:
