@@ -5,7 +5,6 @@ from tempfile import TemporaryDirectory
 
 from bench.agents import HELLO, BenchAgent, bench_agent, pack
 from bench.bare import answers
-from bench.billing import measure_billing
 from bench.bundle import fetch_bundle
 from bench.calls import measure_calls
 from bench.node import sandbox_node
@@ -50,7 +49,6 @@ def measure(report: Report) -> None:
         report.beside("hello_bare_ms", "invoke_warm_ms", "invoke_cold_ms", "async_ms")
         report.ratio("invoke_over_bare", "invoke_warm_ms", "hello_bare_ms")
         measure_calls(stack, agent, report)
-        measure_billing(stack, report)
 
 
 def wait_until_warm(agent: BenchAgent) -> None:
