@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from castari import bootstrap
+from castari.messages import StartInvocation
 from castari.models import Agent
 from tests.simulation import PlannedSandboxes, Simulation
 from tests.world import World
@@ -113,6 +114,48 @@ async def test_what_is_lost_of_the_count_and_the_line_is_mended_by_the_sweep(wor
     await simulation.run_until(lambda: len(simulation.finished) == 10, most_seconds=200)
     assert simulation.sandboxes.refused == 0
     assert world.worker().capacity.now().alive == len(world.sandboxes.alive)
+
+
+@pytest.mark.parametrize("deliveries", [2, 3])
+async def test_a_call_that_is_delivered_again_gives_its_sandbox_back_once(
+    world: World, deliveries: int
+) -> None:
+    world.sandboxes_at_once = 2
+    worker, agent = world.worker(), world.agent(warm=0)
+    worker.capacity.reconcile(worker.capacity.now(), len(world.sandboxes.alive))
+    for _ in range(2):
+        worker.capacity.take("build")
+    waiting = worker.invocations.submit(agent, "x")
+    await worker.starts.start(waiting.invocation_id)
+    worker.capacity.give_back()
+    world.invocations.messages.clear()
+    assert await worker.line.serve() == 1
+    ((call, _),) = world.invocations.messages
+    assert isinstance(call, StartInvocation)
+    before = worker.capacity.now().alive
+
+    worker.cancels.cancel(agent, waiting.invocation_id)
+    for _ in range(deliveries):
+        await world.worker().starts.carry_out(call)
+    assert worker.capacity.now().alive == before - 1
+
+
+async def test_a_call_that_is_delivered_again_starts_one_sandbox_and_counts_it(world: World) -> None:
+    world.sandboxes_at_once = 2
+    worker, agent = world.worker(), world.agent(warm=0)
+    worker.capacity.reconcile(worker.capacity.now(), len(world.sandboxes.alive))
+    for _ in range(2):
+        worker.capacity.take("build")
+    await worker.starts.start(worker.invocations.submit(agent, "x").invocation_id)
+    worker.capacity.give_back()
+    world.invocations.messages.clear()
+    await worker.line.serve()
+    ((call, _),) = world.invocations.messages
+    assert isinstance(call, StartInvocation)
+    told = [await world.worker().starts.carry_out(call) for _ in range(2)]
+    assert told == ["started on a new sandbox", "claimed already"]
+    # One stands for a build of which nothing is left, the other is alive.
+    assert (worker.capacity.now().alive, len(world.sandboxes.alive)) == (2, 1)
 
 
 def jain(*shares: float) -> float:

@@ -206,6 +206,17 @@ async def _serve(worker: Worker, story: Story) -> None:
     await worker.line.serve()
 
 
+async def _called_up(worker: Worker, story: Story) -> None:
+    await _full(story)
+    bystander = story.world.worker()
+    for _ in range(story.world.sandboxes_at_once):
+        bystander.capacity.give_back()
+    story.world.invocations.messages.clear()
+    await bystander.line.serve()
+    for message, _ in list(story.world.invocations.messages):
+        await worker.starts.carry_out(message)  # type: ignore[arg-type]
+
+
 async def _sweep_a_line(worker: Worker, story: Story) -> None:
     await _full(story)
     story.world.invocations.messages.clear()
@@ -333,6 +344,7 @@ PLOTS = {
     "wait in line": Plot(_wait_in_line, (False,), (True,), sandboxes_at_once=2),
     "call when full": Plot(_call_when_full, (False,), (True,), sandboxes_at_once=2),
     "serve the line": Plot(_serve, (False,), (True,), creates_per_second=1, sandboxes_at_once=4),
+    "called up": Plot(_called_up, (False,), (True,), sandboxes_at_once=4),
     "sweep a line": Plot(_sweep_a_line, (False,), (True,), sandboxes_at_once=2),
     "give way": Plot(_maintenance(_give_way), (False,), (True,), sandboxes_at_once=4),
     "refill when full": Plot(_maintenance(_refill), (False,), (True,), sandboxes_at_once=4),

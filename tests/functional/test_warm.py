@@ -99,8 +99,9 @@ async def test_a_call_that_the_plan_has_no_room_for_waits_in_line_and_says_so(wo
     assert (invocation.status, invocation.attempt) == ("queued", 0)
     worker.capacity.give_back()
     await worker.line.serve()
-    ready = StartInvocation(invocation_id=invocation.invocation_id, counted=True)
-    assert (ready, 0) in world.invocations.messages
+    ready, _ = world.invocations.messages[-1]
+    assert isinstance(ready, StartInvocation)
+    assert (ready.invocation_id, ready.counted) == (invocation.invocation_id, True)
     assert await world.worker().starts.carry_out(ready) == "started on a new sandbox"
 
 

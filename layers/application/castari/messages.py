@@ -26,6 +26,8 @@ class StartInvocation(Message):
     invocation_id: str
     counted: bool = False
     """Whether a sandbox is counted for it already: it was called up from the line."""
+    call_id: str | None = None
+    """Of that call, which is good for one sandbox however often the message comes."""
 
 
 class ServeLine(Message):

@@ -11,6 +11,7 @@ from castari.adapters.tables.invocations import InvocationsTable
 from castari.adapters.tables.line import LineTable
 from castari.clock import Clock, utc_now
 from castari.errors import NoCapacity, NotFound
+from castari.ids import new_id
 from castari.messages import ServeLine, StartInvocation
 from castari.models import Invocation, Waiting
 from castari.services.capacity import Capacity
@@ -62,6 +63,12 @@ class Line:
             place = f"{turn:012d}#{queued.invocation_id}"
             self.invocations.change(queued, {"place": place})
         self.table.join(Waiting(place=place, invocation_id=queued.invocation_id, user_id=queued.user_id))
+
+    def is_counted(self, called: StartInvocation) -> bool:
+        """Tell whether a sandbox is counted with this delivery of a call: only with the first one."""
+        if called.call_id is None:
+            return called.counted
+        return self.table.redeem(called.call_id, self.clock())
 
     def ask(self) -> None:
         """Have the line served soon."""
@@ -115,7 +122,7 @@ class Line:
         now = self.clock()
         if not self.table.call_up(waiting, now, now + _CALLED):
             return False
-        message = StartInvocation(invocation_id=waiting.invocation_id, counted=True)
+        message = StartInvocation(invocation_id=waiting.invocation_id, counted=True, call_id=new_id("call"))
         self.queue.send(message, group=waiting.user_id)
         self.table.leave(waiting.place)
         return True

@@ -44,7 +44,7 @@ class Starts:
         """Do what a message asks for; tell what became of it."""
         match work:
             case StartInvocation():
-                return await self.start(work.invocation_id, counted=work.counted)
+                return await self.start(work.invocation_id, counted=self.line.is_counted(work))
             case ServeLine():
                 return f"{await self.line.serve()} called up"
             case _:
