@@ -12,7 +12,7 @@ PYTHON_CODE := layers/application functions cli local bench base_template tests
 STACK := $(AS_ROOT) $(BIN)/python -m local.stack
 export SAM_CLI_TELEMETRY := 0
 
-.PHONY: help setup demo up down top test faults kills check bench drain soak template build openapi schema lock
+.PHONY: help setup demo up down top test faults fair kills check bench drain soak template build openapi schema lock
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z]*\):[^#]*##/\1/p' $(MAKEFILE_LIST) | while read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
@@ -46,6 +46,9 @@ endif
 
 faults: up  ## Five hundred invocations while AWS and the sandbox service fail at each tenth call
 	@FAULTS_COUNT=500 $(AS_ROOT) $(BIN)/python -m pytest tests/faults
+
+fair: up  ## Two users with ten to one demand on a stack whose plan allows four sandboxes
+	@FAIR_RUNS=20 $(AS_ROOT) $(BIN)/python -m pytest tests/e2e/product/test_shares.py
 
 kills: up  ## A deploy worker killed with SIGKILL at each of its steps
 	@DEPLOY_KILLS=1 $(AS_ROOT) $(BIN)/python -m pytest tests/e2e/product/test_deploy_kills.py

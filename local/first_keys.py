@@ -30,10 +30,10 @@ def make_platform_secret(stack: Identity) -> str:
     return arn
 
 
-def make_api_key(stack: Identity) -> str:
-    """Make a user and a key as an operator does, and return the key."""
+def make_api_key(stack: Identity, email: str = _OPERATOR) -> str:
+    """Make a user, unless there is one of this address, and a key as an operator does; return the key."""
     limits = ("--crud-per-minute", _PER_MINUTE, "--invoke-per-minute", _PER_MINUTE)
-    command = [sys.executable, "-m", "castari.admin", "create-key", "--email", _OPERATOR, "--name", "local"]
+    command = [sys.executable, "-m", "castari.admin", "create-key", "--email", email, "--name", "local"]
     made = subprocess.run(
         [*command, *limits, "--json"],
         env=_operator_environment(stack),
