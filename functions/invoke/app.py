@@ -6,11 +6,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from castari import bootstrap, bootstrap_sandboxes
 from castari.http.answers import Answer, Event
-from castari.http.invoking import draft_of, log_keys, outcome_answer, prompt_of, wait_of
+from castari.http.invoking import draft_of, likely_claims, log_keys, outcome_answer, prompt_of, wait_of
 from castari.http.patience import seconds_gone
 from castari.http.serving import serve
 from castari.models import Agent, ApiKey, Invocation
 from castari.observability import logger, metrics, tracer
+from castari.services.foresight import Foreseen
 
 _LEAST_SECONDS = 5.0
 """With less of the gateway's patience left, a prompt goes by the queue: a sandbox may need as long."""
@@ -23,21 +24,32 @@ _HAND_BACK_SECONDS = 1.0
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Answer one request of API Gateway, payload format 2.0."""
-    respond = _output if event["rawPath"].endswith("/output") else _invoke
-    return serve(event, bootstrap.authentication(), respond)
+    if event["rawPath"].endswith("/output"):
+        return serve(event, bootstrap.authentication(), _output)
+    foreseen = bootstrap.foresight().begin(
+        event.get("headers", {}).get("authorization"),
+        event["pathParameters"]["slug"],
+        claims=likely_claims(event),
+    )
+    try:
+        return serve(event, bootstrap.authentication(), lambda event, key: _invoke(event, key, foreseen))
+    finally:
+        foreseen.settle()
 
 
-def _invoke(event: Event, key: ApiKey) -> Answer:
+def _invoke(event: Event, key: ApiKey, foreseen: Foreseen) -> Answer:
     wait, prompt = wait_of(event), prompt_of(event)
-    agent = bootstrap.agents().get(key.user_id, event["pathParameters"]["slug"])
+    agent = foreseen.agent(key.user_id)
     invocations = bootstrap.invocations()
     draft = draft_of(invocations, agent, event, prompt)
-    invocation = invocations.enqueue(draft) if wait == 0 else _call(event, agent, draft, wait)
+    invocation = invocations.enqueue(draft) if wait == 0 else _call(event, agent, draft, wait, foreseen)
     logger.append_keys(**log_keys(invocation))
     return outcome_answer(invocations.with_answer(invocation))
 
 
-def _call(event: Event, agent: Agent, draft: Invocation, wait: float | None) -> Invocation:
+def _call(
+    event: Event, agent: Agent, draft: Invocation, wait: float | None, foreseen: Foreseen
+) -> Invocation:
     if _seconds_left(event) < _LEAST_SECONDS:
         return bootstrap.invocations().enqueue(draft)
     calls = bootstrap_sandboxes.calls()
@@ -46,7 +58,10 @@ def _call(event: Event, agent: Agent, draft: Invocation, wait: float | None) -> 
     if left < _LEAST_SECONDS:
         return bootstrap.invocations().enqueue(draft)
     seconds = left if wait is None else min(wait, left)
-    return bootstrap_sandboxes.run(calls.call(agent, draft, seconds, start_seconds=left - _HAND_BACK_SECONDS))
+    calling = calls.call(
+        agent, draft, seconds, start_seconds=left - _HAND_BACK_SECONDS, offers=foreseen.offers
+    )
+    return bootstrap_sandboxes.run(calling)
 
 
 def _output(event: Event, key: ApiKey) -> Answer:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from castari.services.cancels import Cancels
     from castari.services.completions import Completions
     from castari.services.finishes import Finishes
+    from castari.services.foresight import Foresight
     from castari.services.invocation_batches import InvocationBatches
     from castari.services.invocations import Invocations
     from castari.services.logs import Logs
@@ -260,6 +261,14 @@ def agents() -> "Agents":
     from castari.services.agents import Agents
 
     return Agents(agents_table(), deletions_table(), maintenance_queue(), settings().limits)
+
+
+@cache
+def foresight() -> "Foresight":
+    """Return what reads ahead for keys that were let in before."""
+    from castari.services.foresight import Foresight
+
+    return Foresight(authentication(), agents(), warm_table())
 
 
 @cache

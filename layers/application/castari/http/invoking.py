@@ -31,6 +31,16 @@ def prompt_of(event: Event) -> InvocationCreate:
     return checked(InvocationCreate, parse_json(_body(event)), "body")
 
 
+def likely_claims(event: Event) -> bool:
+    """Tell whether a request that is not checked yet looks like one for a warm sandbox.
+
+    A session has a sandbox of its own, and whoever says how to wait may leave it to the queue.
+    """
+    asked = f"{query_of(event)} {event.get('headers', {}).get('prefer', '')}"
+    body = event.get("body") or ""
+    return not (event.get("isBase64Encoded") or "wait" in asked or "async" in asked or '"session' in body)
+
+
 def draft_of(invocations: Invocations, agent: Agent, event: Event, prompt: InvocationCreate) -> Invocation:
     """Return a prompt's invocation, not written yet. Raises as `Invocations.draft` does."""
     return invocations.draft(

@@ -18,7 +18,7 @@ from castari.services import outcomes
 from castari.services.attempts import Launched, LaunchFailed, StartUnconfirmed
 from castari.services.attendance import Attendance
 from castari.services.finishes import Finishes
-from castari.services.launches import Launches
+from castari.services.launches import Launches, Offers
 from castari.services.line import Line
 from castari.services.outcomes import Outcome
 from castari.services.requests import Requests
@@ -42,7 +42,13 @@ class Calls:
     """A successor is asked for so soon, also while the agent runs."""
 
     async def call(
-        self, agent: Agent, draft: Invocation, seconds: float, *, start_seconds: float | None = None
+        self,
+        agent: Agent,
+        draft: Invocation,
+        seconds: float,
+        *,
+        start_seconds: float | None = None,
+        offers: Offers | None = None,
     ) -> Invocation:
         """Run a drafted invocation; return it finished, or still open after `seconds`.
 
@@ -56,7 +62,7 @@ class Calls:
         if earlier := self.requests.earlier(draft.request):
             return await self.requests.result(earlier, seconds)
         try:
-            launched = await self._launch(agent, draft, start_seconds)
+            launched = await self._launch(agent, draft, start_seconds, offers)
         except RequestRepeated:
             if earlier := self.requests.earlier(draft.request):
                 return await self.requests.result(earlier, ends_at - clock())
@@ -80,10 +86,14 @@ class Calls:
             await succession.settled(_BESIDE_SECONDS)
             await asyncio.wait({bounding}, timeout=_BESIDE_SECONDS)
 
-    async def _launch(self, agent: Agent, draft: Invocation, seconds: float | None) -> Launched | Invocation:
+    async def _launch(
+        self, agent: Agent, draft: Invocation, seconds: float | None, offers: Offers | None
+    ) -> Launched | Invocation:
         """Return what was launched, or the invocation that waits in line. Raises as `Launches.launch`."""
         try:
-            return await self.launches.launch(agent, draft, stored=False, attended=True, seconds=seconds)
+            return await self.launches.launch(
+                agent, draft, stored=False, attended=True, seconds=seconds, offers=offers
+            )
         except NoCapacity:
             self.finishes.invocations.create(draft)
             self.line.join(draft)

@@ -1,6 +1,7 @@
 """Launches an attempt: claims the invocation, takes a warm sandbox or makes one, starts the runner."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,12 +36,13 @@ from castari.services.attempts import (
     deadline,
 )
 from castari.services.environments import Environments
+from castari.services.foresight import MOST_OFFERS
 from castari.services.invocations import require_active
 from castari.services.line import Line
 from castari.services.runner_starts import RunnerStarts
 from castari.services.session_launches import SessionLaunches
 
-_CANDIDATES = 3
+Offers = Callable[[str], list[WarmSandbox]]
 _BOUND_SECONDS = 2.0
 """Whoever waits for a start has waited long already."""
 
@@ -73,11 +75,13 @@ class Launches:
         attended: bool = False,
         seconds: float | None = None,
         counted: bool = False,
+        offers: Offers | None = None,
     ) -> Launched:
         """Begin the next attempt of a queued invocation; `stored` tells whether its row exists.
 
         `attended`: somebody stays with the attempt, and means to finish it by what the runner prints.
         `counted`: a sandbox is counted for it already; whether or not one is made, that is over then.
+        `offers`: returns warm sandboxes of a version that were read ahead.
 
         Raises `Conflict` if the agent is not active or the session cannot be had, `StaleWrite` if somebody
         else claimed it, `NoCapacity` if it should wait in line, and `LaunchFailed` once it is claimed: with
@@ -96,13 +100,16 @@ class Launches:
             attempt = _Attempt(
                 self, agent, version, invocation, place, stored=stored, attended=attended, ends_at=ends_at
             )
-            return await self._on_any(attempt, version)
+            return await self._on_any(attempt, (offers or self._offers)(version.version_id))
         finally:
             place.release()
 
-    async def _on_any(self, attempt: "_Attempt", version: ActiveVersion) -> Launched:
+    def _offers(self, version_id: str) -> list[WarmSandbox]:
+        return self.warm.list(version_id, limit=MOST_OFFERS)
+
+    async def _on_any(self, attempt: "_Attempt", offers: list[WarmSandbox]) -> Launched:
         """Start on a warm sandbox, or else on a new one."""
-        for warm in self.warm.list(version.version_id, limit=_CANDIDATES):
+        for warm in offers:
             if warm.expires_at > self.clock() and (launched := await attempt.on_warm(warm)):
                 return launched
         return await attempt.on_fresh()
