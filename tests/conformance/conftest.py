@@ -29,6 +29,8 @@ _cases = Cases()
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out on E2B what only the local server can have."""
+    if ON_E2B and not os.environ.get("E2B_API_KEY"):
+        raise pytest.UsageError("CASTARI_TEST_E2B=1 needs E2B_API_KEY: copy it from your E2B dashboard")
     skip = pytest.mark.skip(reason="a case of the local server alone")
     for item in items:
         if ON_E2B and item.get_closest_marker("local"):
