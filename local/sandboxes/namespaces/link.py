@@ -22,6 +22,8 @@ def connect_namespace(host: Netlink, plan: Plan) -> None:
     namespace = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     host.add_veth(VethPair(plan.veth, "eth0", namespace, plan.mtu))
     os.close(namespace)
+    with contextlib.suppress(OSError):  # Nobody would use it, and the kernel would announce it.
+        host.leave_without_ipv6(plan.veth)
     host.set_up(plan.veth)
     host.add_address(host.index_of(plan.veth), plan.gateway, peer=plan.address)
     inside = Netlink()

@@ -1,5 +1,6 @@
 """The file systems of a sandbox: prepared aside, then moved into its root when its layers are known."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -100,10 +101,12 @@ def _stage_proc() -> None:
     syscalls.mount("proc", "proc", "proc", _INERT)
     for name in _READ_ONLY_FOLDERS:
         _bind(f"proc/{name}", f"proc/{name}", MS_RDONLY | _INERT)
-    for name in filter(lambda name: Path("proc", name).exists(), _HIDDEN_FOLDERS):
-        syscalls.mount("hidden", f"proc/{name}", "tmpfs", MS_RDONLY | _INERT, "size=0,mode=555")
-    for name in filter(lambda name: Path("proc", name).exists(), _HIDDEN_FILES):
-        syscalls.mount("dev/null", f"proc/{name}", flags=MS_BIND)
+    Path("hidden").mkdir()
+    syscalls.mount("hidden", "hidden", "tmpfs", MS_RDONLY | _INERT, "size=0,mode=555")
+    for source, names in (("hidden", _HIDDEN_FOLDERS), ("dev/null", _HIDDEN_FILES)):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # Not every kernel has each.
+                syscalls.mount(source, f"proc/{name}", flags=MS_BIND)
 
 
 def _stage_dev(root: int) -> None:

@@ -11,6 +11,7 @@ _NEW_LINK, _DELETE_LINK, _GET_LINK, _NEW_ADDRESS, _DELETE_ADDRESS, _NEW_ROUTE = 
 _UP = 1
 
 _IFLA_MTU, _IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 4, 3, 18, 28
+_IFLA_AF_SPEC, _IFLA_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 26, 8, 1
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_OIF, _RTA_GATEWAY = 4, 5
@@ -58,6 +59,12 @@ class Netlink:
     def set_up(self, name: str) -> None:
         """Bring a link up."""
         self._ask(_NEW_LINK, _link(up=True) + _text(_IFLA_IFNAME, name))
+
+    def leave_without_ipv6(self, name: str) -> None:
+        """Have a link come up without an IPv6 address. Raises `OSError` on hosts that have no IPv6."""
+        mode = _attribute(_IFLA_INET6_ADDR_GEN_MODE, struct.pack("=B", _ADDR_GEN_NONE))
+        families = _attribute(_IFLA_AF_SPEC, _attribute(socket.AF_INET6, mode))
+        self._ask(_NEW_LINK, _link() + _text(_IFLA_IFNAME, name) + families)
 
     def index_of(self, name: str) -> int:
         """Return the index of a link."""
