@@ -71,6 +71,7 @@ def stack_environment(ministack: str) -> dict[str, str]:
         "AGENT_SECRET_PREFIX": "test/agents",
         "CALLBACK_SECRET_PREFIX": "test/callbacks",
         "LOOPBACK_CALLBACK_PORT": "0",
+        "CALLBACK_LONGEST_PAUSE_SECONDS": "36000",
         "BASE_TEMPLATE": "castari-base",
         "WARM_PER_AGENT": "1",
         "WARM_IDLE_SECONDS": "900",

@@ -228,6 +228,7 @@ class Worker:
             self.callbacks_table,
             self.callback_secrets,
             self.receivers,
+            self._limits,
             clock,
         )
         self.sessions = Sessions(self.sessions_table, self.maintenance, clock)

@@ -24,7 +24,8 @@ def _deliver(body: str) -> None:
         raise batches.Later(done.again_seconds)
     if done.gave_up:
         metrics.add_metric("CallbacksGivenUp", "Count", 1)
-        raise batches.Later(_GIVEN_UP_SECONDS)
+        longest = bootstrap.settings().limits.callback_longest_pause_seconds
+        raise batches.Later(min(_GIVEN_UP_SECONDS, longest))
 
 
 def _postpone(receipt_handle: str, seconds: int) -> None:

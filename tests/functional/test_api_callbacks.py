@@ -33,6 +33,7 @@ def receivers(monkeypatch: pytest.MonkeyPatch, stack: dict[str, str]) -> FakeCal
         bootstrap.callbacks().table,
         bootstrap_callbacks.callback_secrets(),
         receivers,  # type: ignore[arg-type]
+        bootstrap.settings().limits,
     )
     monkeypatch.setattr(bootstrap_callbacks, "deliveries", lambda: deliveries)
     return receivers

@@ -18,6 +18,7 @@ ENVIRONMENT = dict.fromkeys(NAMES, "x") | {
     "VERSIONS_KEPT": "10",
     "SESSION_HOURS": "24",
     "LOOPBACK_CALLBACK_PORT": "0",
+    "CALLBACK_LONGEST_PAUSE_SECONDS": "36000",
 }
 
 

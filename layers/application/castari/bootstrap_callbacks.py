@@ -39,4 +39,5 @@ def deliveries() -> "Deliveries":
         callbacks().table,
         callback_secrets(),
         CallbackSender(settings().loopback_callback_port),
+        settings().limits,
     )

@@ -44,6 +44,8 @@ class Limits(BaseModel):
     sessions_per_agent: int = 100
     loopback_callback_port: int = 0
     """The port of this machine that callbacks may go to by http; 0 for none."""
+    callback_longest_pause_seconds: int = 10 * 3600
+    """The queue can hide a message for 12 hours."""
 
 
 class Settings(BaseModel):
@@ -72,6 +74,7 @@ class Settings(BaseModel):
     agent_secret_prefix: str
     callback_secret_prefix: str
     loopback_callback_port: int
+    callback_longest_pause_seconds: int
     base_template: str
     capacity_table: str
     warm_per_agent: int
@@ -98,6 +101,7 @@ def load(environment: Mapping[str, str]) -> Settings:
     known = Settings.model_validate(
         {name: environment[name.upper()] for name in names if name.upper() in environment}
     )
-    shared = {name: getattr(known, name) for name in ("warm_idle_seconds", "loopback_callback_port")}
+    both = Settings.model_fields.keys() & Limits.model_fields.keys()
+    shared = {name: getattr(known, name) for name in both}
     limits = known.limits.model_copy(update=shared)
     return known.model_copy(update={"limits": limits})

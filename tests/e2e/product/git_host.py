@@ -1,6 +1,5 @@
 """A git server in a network namespace of its own, at a public address: the rules stay as in production."""
 
-import secrets
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from local.places import REPOSITORY
 from tests.e2e.product.certificates import Certificates, make_certificates
+from tests.e2e.product.namespaces import linked_namespace
 
 # Of the block of AMT relays (RFC 7450), anycast on the internet: while a test runs, a link of its own comes
 # before them. The blocks for documentation are nobody's, but no Git host may be there.
@@ -46,7 +46,7 @@ def git_host(folder: Path) -> Iterator[GitHost]:
     """Serve the repositories that will be made in `folder`. Needs root."""
     host = GitHost(folder, make_certificates(_SERVER))
     (folder / "server.pem").write_text(host.certificates.server)
-    with _namespace() as namespace:
+    with linked_namespace("git", _HOST, _SERVER) as namespace:
         server = subprocess.Popen(
             [
                 *("ip", "netns", "exec", namespace, sys.executable, "-m", "tests.e2e.product.git_server"),
@@ -63,26 +63,6 @@ def git_host(folder: Path) -> Iterator[GitHost]:
                 yield host
             finally:
                 server.terminate()
-
-
-@contextmanager
-def _namespace() -> Iterator[str]:
-    """Make a namespace that is linked to the host by two addresses."""
-    name = f"git{secrets.token_hex(3)}"
-    _ip("netns", "add", name)
-    try:
-        _ip("link", "add", f"{name}h", "type", "veth", "peer", "name", "eth0", "netns", name)
-        _ip("addr", "add", f"{_HOST}/30", "dev", f"{name}h")
-        _ip("link", "set", f"{name}h", "up")
-        _ip("-n", name, "addr", "add", f"{_SERVER}/30", "dev", "eth0")
-        _ip("-n", name, "link", "set", "eth0", "up")
-        yield name
-    finally:
-        _ip("netns", "delete", name)
-
-
-def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True)
 
 
 def _git(folder: Path, *words: str) -> str:

@@ -1,19 +1,30 @@
 """Callbacks on the whole stack: a signed result, as often as it takes, and to no forbidden address."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from standardwebhooks.webhooks import Webhook
 
+from bench.stack import Stack
+from castari.services.deliveries import MOST_ATTEMPTS
 from local.demo.stage import Stage, wait_until
+from local.places import REPOSITORY
 from tests.e2e.product.agents import Agents
+from tests.e2e.product.callback_host import callback_host
+from tests.e2e.product.settings import changed
 from tests.receivers import Receiver, serving
 
 pytestmark = [pytest.mark.stack, pytest.mark.root]
 
 ECHO = 'process.stdout.write("you said " + require("node:fs").readFileSync(0, "utf8"));'
+SHORT = {"CALLBACK_LONGEST_PAUSE_SECONDS": "1"}
+"""Nine attempts take nine seconds."""
 _PATIENCE_SECONDS = 90.0
 
 
@@ -116,3 +127,86 @@ def test_a_forbidden_address_is_refused_by_name_of_its_field(stage: Stage, echo:
         answer = stage.http.post(f"/agents/{echo}/invoke", json={"prompt": "x", "callback_url": url})
         assert answer.status_code == 422, url
         assert answer.json()["detail"][0]["loc"] == ["body", "callback_url"]
+
+
+def test_a_result_goes_to_a_host_of_the_internet_by_https_only_if_its_certificate_is_trusted(
+    stage: Stage, echo: str, secret: str, tmp_path: Path, told: Callable[[str], dict[str, Any]]
+) -> None:
+    stack = Stack(stage.environment, stage.http)
+    with callback_host(tmp_path) as host, changed(stack, SHORT, ("Notify",)):
+        body = {"prompt": "by https", "callback_url": host.url("/results")}
+        made = stage.http.post(f"/agents/{echo}/invoke", json=body).raise_for_status().json()["invocation_id"]
+        path = f"/agents/{echo}/invocations/{made}"
+        refused = wait_until(
+            lambda: (one := stage.get(path)["callback"])["attempts"] and one, "an attempt", _PATIENCE_SECONDS
+        )
+        assert "its certificate is not good for its name" in refused["message"]
+        with changed(stack, {"SSL_CERT_FILE": str(host.authority)}, ("Notify",)):
+            assert told(made)["callback"]["status"] == "delivered"
+        received = host.next()
+    assert received.path == "/results"
+    assert Webhook(secret).verify(received.body, received.headers)["data"]["invocation_id"] == made
+
+
+def test_a_result_that_nobody_takes_is_set_aside_and_comes_again_when_the_operator_sends_it_back(
+    stage: Stage, echo: str, secret: str, receiver: Receiver, told: Callable[[str], dict[str, Any]]
+) -> None:
+    assert secret
+    stack = Stack(stage.environment, stage.http)
+    receiver.statuses[:] = [500] * MOST_ATTEMPTS
+    body = {"prompt": "never", "callback_url": f"{stage.environment['CASTARI_CALLBACK_URL']}/never"}
+    with changed(stack, SHORT, ("Notify",)):
+        made = stage.http.post(f"/agents/{echo}/invoke", json=body).raise_for_status().json()["invocation_id"]
+        callback = told(made)["callback"]
+        assert (callback["status"], callback["attempts"], callback["last_status"]) == ("failed", 9, 500)
+        dead = wait_until(lambda: _set_aside(stack, made), "its message to be set aside", _PATIENCE_SECONDS)
+        queues(stack).send_message(QueueUrl=stack.names["CALLBACK_QUEUE_URL"], MessageBody=dead)
+        wait_until(
+            lambda: stage.get(f"/agents/{echo}/invocations/{made}")["callback"]["status"] == "delivered",
+            "the message that was sent back to be delivered",
+            _PATIENCE_SECONDS,
+        )
+    assert len(receiver.at("/never")) == MOST_ATTEMPTS + 1
+
+
+def _set_aside(stack: Stack, invocation_id: str) -> str | None:
+    """Take the message of an invocation out of the callbacks' dead letter queue and return its body."""
+    client = queues(stack)
+    url = next(each for each in client.list_queues()["QueueUrls"] if "CallbackDeadLetters" in each)
+    for message in client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+        if invocation_id in message["Body"]:
+            client.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            return str(message["Body"])
+    return None
+
+
+def queues(stack: Stack) -> Any:
+    return stack.session.client("sqs", endpoint_url=stack.env["AWS_ENDPOINT_URL"])
+
+
+LOOK_UP = """
+import asyncio, sys
+from castari.adapters.callbacks import CallbackSender
+from castari.errors import CallbackForbidden
+try:
+    asyncio.run(CallbackSender().post("https://inside.example/", b"", {}))
+except CallbackForbidden as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "169.254.169.254", "127.0.0.1", "fd00::1"])
+def test_a_name_that_leads_to_a_private_address_is_not_called(address: str, tmp_path: Path) -> None:
+    hosts, layer = tmp_path / "hosts", REPOSITORY / "layers/application"
+    hosts.write_text(f"{address} inside.example\n")
+    # The system's own resolver, with another list of hosts in a mount namespace that ends with the process.
+    shell = f'mount --bind "{hosts}" /etc/hosts && exec "$@"'
+    words = ["unshare", "--mount", "sh", "-c", shell, "sh", sys.executable, "-c", LOOK_UP]
+    done = subprocess.run(
+        words,
+        env={"PYTHONPATH": str(layer), "PATH": os.defpath},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "leads to an address that is not public" in done.stdout, done.stderr

@@ -17,13 +17,12 @@ from castari.models import Agent, Callback, Invocation
 from castari.schemas.callback_payloads import CallbackPayload
 from castari.services.callback_secrets import CallbackSecrets
 from castari.services.callbacks import PATIENCE
+from castari.settings import Limits
 
 MOST_ATTEMPTS = 9
 """Over 11 to 23 hours. The queue gives a message up after as many deliveries."""
 _FIRST_PAUSE_SECONDS = 1
 _GROWTH = 6
-_LONGEST_PAUSE_SECONDS = 10 * 3600
-"""The queue can hide a message for 12 hours."""
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "Castari-Callback/1"}
 
 
@@ -45,6 +44,7 @@ class Deliveries:
     table: CallbacksTable
     secrets: CallbackSecrets
     sender: CallbackSender
+    limits: Limits
     clock: Clock = utc_now
     chance: Callable[[], float] = random.random
 
@@ -109,9 +109,10 @@ class Deliveries:
     def _failed(self, callback: Callback, why: str, least_seconds: int) -> Callback:
         if callback.attempts >= MOST_ATTEMPTS:
             return callback.model_copy(update={"status": "failed", "message": why})
-        pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * _GROWTH ** (callback.attempts - 1))
+        longest = self.limits.callback_longest_pause_seconds
+        pause = min(longest, _FIRST_PAUSE_SECONDS * _GROWTH ** (callback.attempts - 1))
         # Spread over a half, so that what failed together does not come back together.
-        seconds = max(pause * (1 + self.chance()) / 2, min(least_seconds, _LONGEST_PAUSE_SECONDS))
+        seconds = max(pause * (1 + self.chance()) / 2, min(least_seconds, longest))
         next_at = self.clock() + timedelta(seconds=seconds)
         return callback.model_copy(update={"status": "pending", "message": why, "next_attempt_at": next_at})
 
