@@ -54,7 +54,7 @@ def test_a_hundred_at_once_are_all_answered_and_as_many_start_at_a_time_as_the_s
     rows = [stage.get(f"/agents/{hello}/invocations/{each}") for each in ids]
     assert [row["response_content"] for row in rows] == [f"Hello, {prompt}!\n" for prompt in prompts]
     assert len({row["sandbox_id"] for row in rows}) == COUNT
-    assert starting.in_all[_STARTING[1]] == COUNT
+    assert starting.in_all[_STARTING[1]] >= COUNT
     assert 1 < starting.most <= cap
     tell(f"{COUNT} at once: all answered, at most {starting.most} starts at a time of {cap} allowed")
 
