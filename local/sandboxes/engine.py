@@ -1,13 +1,16 @@
 """The seam between the server and whatever isolates: what an engine must offer.
 
-An engine makes sandboxes in which envd serves HTTP on a Unix socket. The server
-knows nothing else of it, so namespaces, an OCI runtime or a microVM can stand here.
+An engine makes sandboxes whose first process starts what it is told on a socket, and answers about files
+on another. The server knows nothing else of it, so namespaces or an OCI runtime can stand here.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:  # It needs our types itself.
+    from local.sandboxes.processes.service import Processes
 
 Privileges = Literal["none", "sudo"]
 """What `user` may become: nobody else at all, or root of the sandbox's own user namespace."""
@@ -81,7 +84,11 @@ class EngineSandbox(Protocol):
 
     @property
     def envd_socket(self) -> Path:
-        """The host path of the Unix socket on which its envd answers HTTP/1.1."""
+        """The host path of the Unix socket on which its envd answers about files, in HTTP/1.1."""
+
+    @property
+    def processes(self) -> "Processes":
+        """What clients run in it, over the line to its first process. Gone with the sandbox."""
 
     async def kill(self) -> None:
         """End every process in it at once and free all it held. Safe to call again."""
@@ -119,7 +126,7 @@ class Engine(Protocol):
         """How many sandboxes stand ready for a request."""
 
     async def create(self, spec: SandboxSpec) -> EngineSandbox:
-        """Make a sandbox whose envd already answers."""
+        """Make a sandbox that already starts processes."""
 
     async def delete_layer(self, layer_id: str) -> None:
         """Delete a layer. Sandboxes that run on it keep it until they end."""

@@ -1,6 +1,8 @@
 """An engine in memory: sandboxes that a test can let die, hold up, or refuse."""
 
 import asyncio
+import os
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from local.sandboxes.engine import (
     SandboxSpec,
     Usage,
 )
+from local.sandboxes.processes.service import Processes
 
 
 @dataclass
@@ -26,9 +29,19 @@ class FakeSandbox:
     cause: DeathCause = "exited"
     network: NetworkPolicy | None = None
 
+    def __post_init__(self) -> None:
+        # It has no first process: whoever wants something of one learns that it has ended.
+        control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._processes = Processes(control, os.getuid(), os.openpty)
+        self._processes.close()
+
     @property
     def envd_socket(self) -> Path:
         return Path("/nonexistent/envd")
+
+    @property
+    def processes(self) -> Processes:
+        return self._processes
 
     async def kill(self) -> None:
         self.calls.append("kill")

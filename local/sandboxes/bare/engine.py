@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -19,14 +20,27 @@ from local.sandboxes.engine import (
     SandboxSpec,
     Usage,
 )
+from local.sandboxes.processes.service import Processes
+from local.sandboxes.processes.streams import Terminal
+
+_REPOSITORY = Path(__file__).parents[3]
+
+
+def _open_terminal() -> Terminal:
+    ours, theirs = os.openpty()
+    os.set_blocking(ours, False)
+    return ours, theirs
 
 
 class BareSandbox:
     """A daemon on the host."""
 
-    def __init__(self, spec: SandboxSpec, directory: Path, layers: Path, pid: int) -> None:
+    def __init__(
+        self, spec: SandboxSpec, directory: Path, layers: Path, pid: int, control: socket.socket
+    ) -> None:
         self._spec, self._directory, self._layers = spec, directory, layers
         self._tree = ProcessTree(pid)
+        self._processes = Processes(control, os.getuid(), _open_terminal)
         self._killed = False
         self._ended = asyncio.Event()
         asyncio.get_running_loop().add_reader(self._tree.pidfd, self._end)
@@ -40,6 +54,11 @@ class BareSandbox:
     def envd_socket(self) -> Path:
         """Its daemon's socket."""
         return self._directory / "envd"
+
+    @property
+    def processes(self) -> Processes:
+        """What its clients run in it."""
+        return self._processes
 
     async def kill(self) -> None:
         """End its processes and remove its home."""
@@ -81,6 +100,7 @@ class BareSandbox:
     def _end(self) -> None:
         asyncio.get_running_loop().remove_reader(self._tree.pidfd)
         os.close(self._tree.pidfd)
+        self._processes.close()
         self._ended.set()
 
 
@@ -97,15 +117,16 @@ class BareEngine:
         self._layers.mkdir(parents=True, exist_ok=True)
         # The paths of Unix sockets must be short, so this is not below the state directory.
         self._run_dir = Path(tempfile.mkdtemp(prefix="castari-bare-"))
-        self._forker = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "local.sandboxes.bare.forker",
-            str(self._run_dir),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(Path(__file__).parents[3])},
-        )
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channel.setblocking(False)
+        with theirs:
+            self._forker = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "local.sandboxes.bare.forker", str(theirs.fileno()), str(self._run_dir)),
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                env={"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(_REPOSITORY)},
+            )
 
     @property
     def prepared(self) -> int:
@@ -121,8 +142,10 @@ class BareEngine:
             home.mkdir()
         else:
             shutil.copytree(self._layers / spec.layers[0], home, symlinks=True)
-        pid = await self._fork({"socket": str(directory / "envd"), "home": str(home)})
-        sandbox = BareSandbox(spec, directory, self._layers, pid)
+        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            pid = await self._fork({"socket": str(directory / "envd"), "home": str(home)}, theirs)
+        sandbox = BareSandbox(spec, directory, self._layers, pid, control)
         self._sandboxes[spec.sandbox_id] = sandbox
         return sandbox
 
@@ -138,15 +161,17 @@ class BareEngine:
         """End all sandboxes and the forking process."""
         for sandbox in self._sandboxes.values():
             await sandbox.kill()
-        # At the end of its input it removes the directory and goes, also when this server was killed.
-        await self._forker.communicate(b"")
+        # Without us it removes the directory and goes, also when this server was killed.
+        self._channel.close()
+        await self._forker.wait()
 
-    async def _fork(self, request: dict[str, str]) -> int:
-        if self._forker.stdin is None or self._forker.stdout is None:
-            raise EngineError("the forking process has no pipes")
+    async def _fork(self, request: dict[str, str], control: socket.socket) -> int:
         async with self._turn:
-            self._forker.stdin.write(json.dumps(request).encode() + b"\n")
-            answer = await self._forker.stdout.readline()
+            try:
+                socket.send_fds(self._channel, [json.dumps(request).encode()], [control.fileno()])
+                answer = await asyncio.get_running_loop().sock_recv(self._channel, 64)
+            except OSError:
+                answer = b""
         if not answer:
             raise EngineError("the forking process is gone: restart the server")
         return int(answer)

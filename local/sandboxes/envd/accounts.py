@@ -54,16 +54,21 @@ class Accounts:
 
     def of_basic_auth(self, header: str | None) -> Account:
         """The account that an `Authorization: Basic` header names; the default one without it."""
-        if not header:
-            return self.find(self.default)
-        scheme, _, value = header.partition(" ")
-        try:
-            name, _, _ = base64.b64decode(value, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            name = ""
-        if scheme.lower() != "basic" or not name:
-            raise ConnectError("unauthenticated", "the Authorization header must name a user as 'Basic'")
-        return self.find(name)
+        return self.find(user_of_basic_auth(header) or self.default)
+
+
+def user_of_basic_auth(header: str | None) -> str:
+    """The name in an `Authorization: Basic` header; empty without one. Raises `ConnectError`."""
+    if not header:
+        return ""
+    scheme, _, value = header.partition(" ")
+    try:
+        name, _, _ = base64.b64decode(value, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        name = ""
+    if scheme.lower() != "basic" or not name:
+        raise ConnectError("unauthenticated", "the Authorization header must name a user as 'Basic'")
+    return name
 
 
 @contextmanager

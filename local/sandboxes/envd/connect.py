@@ -22,9 +22,15 @@ T = TypeVar("T")
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """The longest message taken, so that one request can not fill the sandbox's memory."""
 
+DEFAULT_KEEPALIVE_SECONDS = 90
+
 STREAM_TYPE = "application/connect+json"
 _END = 2
-_HEADER_BYTES = 5
+FRAME_HEADER_BYTES = 5
+
+
+class Last(bytes):
+    """The frames with which a stream ends well: they go out in one packet with how it ended."""
 
 
 def frame(payload: bytes, flags: int = 0) -> bytes:
@@ -71,6 +77,12 @@ def timeout_seconds(request: web.BaseRequest) -> float | None:
     return int(value) / 1000
 
 
+def keepalive_seconds(request: web.BaseRequest) -> float:
+    """How long a stream may be silent, as its client wishes."""
+    value = request.headers.get("Keepalive-Ping-Interval", "")
+    return max(1.0, float(value)) if value.isdecimal() else DEFAULT_KEEPALIVE_SECONDS
+
+
 async def read_unary(request: web.BaseRequest) -> Message:
     """Read the one message of a unary call."""
     body = bytearray()
@@ -83,7 +95,7 @@ async def read_unary(request: web.BaseRequest) -> Message:
 async def read_frames(content: StreamReader) -> AsyncIterator[Message]:
     """Read framed messages until the client ends its stream."""
     while first := await content.read(1):
-        header = first + await _exactly(content, _HEADER_BYTES - 1)
+        header = first + await _exactly(content, FRAME_HEADER_BYTES - 1)
         length = int.from_bytes(header[1:], "big")
         _check_length(length)
         payload = await _exactly(content, length)
@@ -117,16 +129,37 @@ async def answer_stream(
 ) -> web.StreamResponse:
     """Send frames as they come, then how the stream ended. A `ConnectError` becomes its last frame."""
     response = web.StreamResponse(headers={"Content-Type": STREAM_TYPE})
-    await response.prepare(request)
     outcome: Message = {}
+    rest = b""
     try:
+        # Not before the request is read: clients stop sending at the first byte of an answer.
         async with aclosing(await opening) as frames:
-            async for each in frames:
-                await response.write(each)
+            await response.prepare(request)
+            rest = await _send(request, response, frames)
     except ConnectError as error:
         outcome = {"error": error.to_json()}
-    await response.write_eof(frame(_encode(outcome), _END))
+        await response.prepare(request)
+    await response.write_eof(rest + frame(_encode(outcome), _END))
     return response
+
+
+async def _send(
+    request: web.BaseRequest, response: web.StreamResponse, frames: AsyncGenerator[bytes, None]
+) -> bytes:
+    """Send frames but the last ones, which are returned."""
+    try:
+        async for each in frames:
+            if isinstance(each, Last):
+                return each
+            await response.write(each)
+    except ConnectError:
+        raise
+    except BaseException:
+        # An end without the last chunk: nobody may take the half for the whole.
+        if request.transport:
+            request.transport.close()
+        raise
+    return b""
 
 
 async def _exactly(content: StreamReader, length: int) -> bytes:

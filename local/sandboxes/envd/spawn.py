@@ -58,10 +58,11 @@ class Spawner:
     """Starts commands as one account. A process that exits must be reaped by the caller."""
 
     def __init__(self, account: Account, confine: Callable[[], None]) -> None:
-        self._requests: SimpleQueue[_Request] = SimpleQueue()
+        self._requests: SimpleQueue[_Request | None] = SimpleQueue()
         self._ready: Future[None] = Future()
         arguments = (self._ready, self._requests, account, confine)
-        threading.Thread(target=_serve, args=arguments, daemon=True, name=f"as-{account.name}").start()
+        self._thread = threading.Thread(target=_serve, args=arguments, daemon=True, name=f"as-{account.name}")
+        self._thread.start()
 
     def spawn(self, command: Command, standard: Standard) -> int:
         """Start `command` and return its process id. Raises `OSError` if it could not be executed."""
@@ -74,10 +75,15 @@ class Spawner:
             write_kernel_file(f"/proc/{pid}/oom_score_adj", str(AGENT_OOM_SCORE))
         return pid
 
+    def close(self) -> None:
+        """End its thread."""
+        self._requests.put(None)
+        self._thread.join()
+
 
 def _serve(
     ready: "Future[None]",
-    requests: "SimpleQueue[_Request]",
+    requests: "SimpleQueue[_Request | None]",
     account: Account,
     confine: Callable[[], None],
 ) -> None:
@@ -88,8 +94,8 @@ def _serve(
         ready.set_exception(error)
         return
     ready.set_result(None)
-    while True:
-        command, standard, started = requests.get()
+    while request := requests.get():
+        command, standard, started = request
         try:
             started.set_result(_execute(command, standard))
         except BaseException as error:  # noqa: BLE001 - as above

@@ -2,10 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
-from local.sandboxes.envd.connect import frame
-from local.sandboxes.envd.errors import ConnectError
+from local.sandboxes.envd.connect import Last, frame
 
 MAX_EVENTS = 64
 """How many events may wait for a listener before its process's output is left in the pipe."""
@@ -22,7 +21,7 @@ class Subscription:
         self._on_room = on_room
         self._wake: asyncio.Future[None] | None = None
         self._finished = False
-        self._error: ConnectError | None = None
+        self._error: Exception | None = None
 
     @property
     def full(self) -> bool:
@@ -35,7 +34,7 @@ class Subscription:
             self._events.append(event)
             self._notify()
 
-    def finish(self, error: ConnectError | None = None) -> None:
+    def finish(self, error: Exception | None = None) -> None:
         """End the stream after what is queued; the first end counts."""
         if not self._finished:
             self._finished, self._error = True, error
@@ -45,17 +44,31 @@ class Subscription:
         """Yield events as they come, and a keepalive whenever none came for that long."""
         while True:
             while self._events:
-                was_full = self.full
-                event = self._events.popleft()
-                if was_full:
-                    self._on_room()
-                yield event
+                yield self._next()
             if self._finished:
                 break
             if not await self._event_within(keepalive_seconds):
                 yield self._keepalive
         if self._error:
             raise self._error
+
+    async def batches(self, keepalive_seconds: float) -> AsyncGenerator[bytes, None]:
+        """Yield the same, the events of one moment in one piece and the end's as `Last`: a packet each."""
+        while not (self._finished and self._error is None):
+            if self._events:
+                yield self._next()
+            elif self._error:
+                raise self._error
+            elif not await self._event_within(keepalive_seconds):
+                yield self._keepalive
+        yield Last(b"".join(self._events))
+
+    def _next(self) -> bytes:
+        was_full = self.full
+        event = self._events.popleft()
+        if was_full:
+            self._on_room()
+        return event
 
     async def _event_within(self, seconds: float) -> bool:
         self._wake = asyncio.get_running_loop().create_future()

@@ -10,13 +10,19 @@ from contextlib import suppress
 from aiohttp import web
 
 from local.sandboxes.envd.accounts import Account, acting_as
-from local.sandboxes.envd.connect import Message, field, frame, read_request, timeout_seconds
+from local.sandboxes.envd.connect import (
+    Message,
+    field,
+    frame,
+    keepalive_seconds,
+    read_request,
+    timeout_seconds,
+)
 from local.sandboxes.envd.entries import EntryReader
 from local.sandboxes.envd.errors import ConnectError, from_os_error
 from local.sandboxes.envd.guest import Guest
 from local.sandboxes.envd.inotify import DirectoryWatch
 from local.sandboxes.envd.paths import resolve
-from local.sandboxes.envd.process_service import keepalive_seconds
 from local.sandboxes.envd.subscription import Subscription
 
 MAX_KEPT = 10_000

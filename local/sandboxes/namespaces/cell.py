@@ -12,7 +12,10 @@ from local.sandboxes.engine import DeathCause, EngineError
 from local.sandboxes.namespaces.cgroups import Cgroup
 from local.sandboxes.namespaces.jail import FAILED, MAX_MESSAGE, PREPARED, READY
 from local.sandboxes.namespaces.plans import Claim, Plan, dump
+from local.sandboxes.namespaces.terminal import open_terminal_of
 from local.sandboxes.namespaces.zygote_client import Forked, JailDiedError, has_ended
+from local.sandboxes.processes.service import Processes
+from local.sandboxes.processes.streams import Terminal
 
 
 @dataclass(eq=False)
@@ -26,6 +29,8 @@ class Cell:
     cgroup: Cgroup
     dead: asyncio.Event = field(default_factory=asyncio.Event)
     cause: DeathCause = "exited"
+    processes: Processes | None = None
+    """Of its clients, once it is claimed; the control socket is theirs then."""
     frozen: bool = False
     claimed: Claim | None = None
     """What it is a sandbox of, or becomes."""
@@ -57,6 +62,13 @@ class Cell:
         except OSError as error:
             raise JailDiedError("the prepared sandbox died before it was used") from error
         await self._expect(READY)
+        self.processes = Processes(self.control, self.plan.first_uid, self._open_terminal)
+
+    def close(self) -> None:
+        """Hang up."""
+        if self.processes:
+            self.processes.close()
+        self.control.close()
 
     async def kill(self) -> None:
         """End all its processes: the kernel kills a process namespace with its first process."""
@@ -82,6 +94,9 @@ class Cell:
         if answer != wanted:
             reason = answer.removeprefix(FAILED).decode(errors="replace")
             raise EngineError(f"the sandbox could not be set up: {reason}")
+
+    def _open_terminal(self) -> Terminal:
+        return open_terminal_of(self.forked)
 
     def _on_death(self) -> None:
         asyncio.get_running_loop().remove_reader(self.forked.pidfd)

@@ -113,7 +113,7 @@ class Cells:
 
     async def _clear_when_dead(self, cell: Cell) -> None:
         await cell.dead.wait()
-        cell.control.close()
+        cell.close()
         cell.envd_socket.unlink(missing_ok=True)
         try:
             await asyncio.to_thread(_clear, cell, self._disk)

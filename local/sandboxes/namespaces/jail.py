@@ -1,15 +1,15 @@
-"""The first process of a sandbox: prepares a jail, waits for its claim, locks itself in and serves envd."""
+"""The first process of a sandbox: prepares a jail, waits for its claim, locks itself in and serves."""
 
-import asyncio
 import os
 import signal
 import socket
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.machinery import BuiltinImporter, FrozenImporter
 from pathlib import Path
+from typing import NoReturn
 
 from local.sandboxes.engine import Limits
 from local.sandboxes.envd.confine import ENVD_CAPABILITIES, ENVD_OOM_SCORE, Confinement
@@ -28,8 +28,7 @@ from local.sandboxes.rootfs import FIRST_UID
 class GuestCode:
     """What a jail runs once it is locked in, and the filters for what that starts."""
 
-    serve: Callable[[socket.socket, Confinement, dict[str, str]], Awaitable[None]]
-    warm_up: Callable[[], Coroutine[None, None, None]]
+    serve: Callable[[socket.socket, socket.socket, Confinement, dict[str, str]], NoReturn]
     filters: tuple[bytes, ...]
 
 
@@ -41,25 +40,21 @@ _NICE = 10  # While it prepares itself nobody waits for it, and running sandboxe
 _MIB = 1024 * 1024
 
 
-async def run_jail(plan: Plan, control: socket.socket, listener: socket.socket, guest: GuestCode) -> None:
-    """Become a sandbox, as the first process of a new process namespace. Ends with it, never returns.
-
-    The event loop runs before the claim comes, so that envd is at work the moment it is locked in.
-    """
+def run_jail(plan: Plan, control: socket.socket, listener: socket.socket, guest: GuestCode) -> NoReturn:
+    """Become a sandbox, as the first process of a new process namespace. Ends with it, never returns."""
     try:
         cgroup = find_cgroup(plan.cgroup)
         identity = _prepare(plan, cgroup)
-        await guest.warm_up()
         control.send(PREPARED)
-        claim = Claim.load(await _receive(control))
+        claim = Claim.load(_receive(control))
         _enter(plan, claim, cgroup, identity, guest.filters)
         control.send(READY)
-        control.close()
     except BaseException as error:  # noqa: BLE001 (nobody above could handle it)
         _report(control, error)
         os._exit(1)
     filters = () if claim.privileges == "sudo" else guest.filters
-    await guest.serve(listener, Confinement(claim.privileges, filters, claim.limits.open_files), claim.env)
+    confinement = Confinement(claim.privileges, filters, claim.limits.open_files)
+    guest.serve(control, listener, confinement, claim.env)
 
 
 def begin_jail(*sockets: socket.socket) -> None:
@@ -126,9 +121,8 @@ def import_nothing_more() -> None:
     sys.meta_path[:] = [BuiltinImporter, FrozenImporter]
 
 
-async def _receive(control: socket.socket) -> bytes:
-    control.setblocking(False)
-    message = await asyncio.get_running_loop().sock_recv(control, MAX_MESSAGE)
+def _receive(control: socket.socket) -> bytes:
+    message = control.recv(MAX_MESSAGE)
     if not message:
         os._exit(0)  # The server is gone, or needs this jail no longer.
     return message

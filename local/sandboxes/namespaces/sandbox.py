@@ -12,6 +12,7 @@ from local.sandboxes.namespaces.cell import Cell
 from local.sandboxes.namespaces.disk import Disk
 from local.sandboxes.namespaces.egress import Egress
 from local.sandboxes.namespaces.vacated import VacatedNetworks
+from local.sandboxes.processes.service import Processes
 
 T = TypeVar("T")
 
@@ -29,8 +30,15 @@ class NamespaceSandbox:
 
     @property
     def envd_socket(self) -> Path:
-        """The host path of the Unix socket on which its envd answers HTTP/1.1."""
+        """The host path of the Unix socket on which its envd answers about files, in HTTP/1.1."""
         return self.cell.envd_socket
+
+    @property
+    def processes(self) -> Processes:
+        """What its clients run in it."""
+        if self.cell.processes is None:
+            raise EngineError("the jail is not claimed yet: only a sandbox has processes")
+        return self.cell.processes
 
     async def kill(self) -> None:
         """End every process in it at once. What else it held is freed in the background."""

@@ -74,7 +74,7 @@ class EngineSettings:
     nameservers: tuple[str, ...] = ()
     """IPv4 addresses; by default the host's."""
     daemon: str = "local.sandboxes.envd.daemon"
-    """The module that serves in a sandbox, with `serve` and `warm_up`."""
+    """The module that runs in a sandbox, with `serve` and `warm_up`."""
 
     @property
     def names(self) -> Names:

@@ -94,7 +94,7 @@ class Zygote:
             try:
                 control, listener = (socket.socket(fileno=fd) for fd in fds)
                 begin_jail(control, listener)
-                asyncio.run(run_jail(plan, control, listener, self.guest))
+                run_jail(plan, control, listener, self.guest)
             finally:
                 os._exit(0)  # Never back into the zygote's code, whatever went wrong.
         return pid
@@ -108,12 +108,13 @@ def main(server_fd: int, daemon_name: str) -> NoReturn:
     # Remembered here, these are known to every jail.
     find_cgroup("castari")
     all_capabilities()
-    guest = GuestCode(daemon.serve, daemon.warm_up, agent_filters())
+    guest = GuestCode(daemon.serve, agent_filters())
     own_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
     zygote = Zygote(socket.socket(fileno=server_fd), own_namespace, guest)
     # Code that has run a few times is specialised; done here, it is shared instead of done in each jail.
     for _ in range(_WARM_UPS):
-        asyncio.run(guest.warm_up())
+        asyncio.run(daemon.warm_up())
+        daemon.warm_up_processes()
     gc.collect()
     gc.freeze()  # Objects out of the collector's sight leave their pages shared with every jail.
     zygote.run()

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from local.sandboxes.engine import Engine, EngineError, EngineSandbox, SandboxSpec
+from local.sandboxes.processes.service import Processes
 from local.sandboxes.server.access import new_id, new_token
 from local.sandboxes.server.errors import ApiError
 from local.sandboxes.server.history import History
@@ -35,9 +36,9 @@ async def start_guest(
         guest = await engine.create(spec)
     except EngineError as error:
         raise ApiError(503, f"no sandbox could be made: {error}") from error
-    upstream = Upstream(guest.envd_socket)
+    upstream = Upstream(guest)
     try:
-        await _prepare(upstream, runtime, env_vars)
+        await _prepare(guest.processes, runtime, env_vars)
     except BaseException as error:
         await upstream.close()
         await guest.kill()
@@ -47,12 +48,12 @@ async def start_guest(
     return guest, upstream
 
 
-async def _prepare(upstream: Upstream, runtime: Runtime, env_vars: dict[str, str]) -> None:
+async def _prepare(processes: Processes, runtime: Runtime, env_vars: dict[str, str]) -> None:
     if env_vars or runtime.env or runtime.user != DEFAULT_USER or runtime.workdir:
         envs = {**runtime.env, **env_vars}
-        await upstream.initialise(envs, user=runtime.user, workdir=runtime.workdir)
+        processes.line.initialise(envs, user=runtime.user, workdir=runtime.workdir)
     if runtime.start_command or runtime.ready_command:
-        await bring_up(upstream, runtime, CREATE_SECONDS)
+        await bring_up(processes, runtime, CREATE_SECONDS)
 
 
 def follow(guest: EngineSandbox, journal: Journal) -> None:

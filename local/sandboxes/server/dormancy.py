@@ -12,6 +12,7 @@ from local.sandboxes.engine import (
     SandboxSpec,
     Usage,
 )
+from local.sandboxes.processes.service import Processes
 from local.sandboxes.server.creation import follow, start_guest
 from local.sandboxes.server.layers import Layers
 from local.sandboxes.server.sandbox import Sandbox
@@ -25,6 +26,11 @@ class DormantGuest:
     def __init__(self, spec: SandboxSpec) -> None:
         self.spec = spec
         self.envd_socket = Path("/nonexistent")
+
+    @property
+    def processes(self) -> Processes:
+        """Refuse: nothing runs."""
+        raise EngineError(_ASLEEP)
 
     async def kill(self) -> None:
         """Do nothing: nothing runs."""

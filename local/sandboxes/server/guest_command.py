@@ -2,18 +2,15 @@
 
 import base64
 import json
-import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-from aiohttp import StreamReader
-from multidict import CIMultiDict
+from local.sandboxes.envd.connect import FRAME_HEADER_BYTES
+from local.sandboxes.envd.errors import ConnectError
+from local.sandboxes.processes.service import Processes
+from local.sandboxes.processes.start_request import ProcessConfig, StartRequest
 
-from local.sandboxes.server.upstream import Upstream
-
-_FRAME = struct.Struct(">BI")
-_LAST_FRAME = 0x02
+_SILENT_SECONDS = 3600.0
 _LONGEST_LINE = 4096
 
 
@@ -56,7 +53,7 @@ class Lines:
 
 
 async def run(
-    upstream: Upstream,
+    processes: Processes,
     command: GuestCommand,
     *,
     on_start: Callable[[], None] = lambda: None,
@@ -65,48 +62,33 @@ async def run(
 ) -> int:
     """Run a command to its end, telling its output line by line. Returns its exit code, -1 after a signal.
 
-    Whoever cancels leaves it running. Raises `CommandLostError`, and what HTTP clients raise.
+    Whoever cancels leaves it running. Raises `CommandLostError`.
     """
     streams = {"stdout": Lines(on_stdout), "stderr": Lines(on_stderr)}
-    async with upstream.request(
-        "POST", "/process.Process/Start", headers=_headers(command.user), data=_start(command)
-    ) as response:
-        async for message in _messages(response.content):
-            event = message.get("event", {})
-            if "start" in event:
-                on_start()
-            for name, data in event.get("data", {}).items():
-                streams[name].feed(base64.b64decode(data))
-            if "end" in event:
-                for stream in streams.values():
-                    stream.close()
-                return int(event["end"].get("exitCode", 0))
-            if "error" in message:
-                raise CommandLostError(message["error"].get("message", "the sandbox gave no reason"))
-    raise CommandLostError("the sandbox did not tell how the command ended")
+    try:
+        process, listener = await processes.start(_request(command), command.user)
+        on_start()
+        try:
+            async for frame in listener.frames(_SILENT_SECONDS):
+                for name, data in _output(frame).items():
+                    streams[name].feed(base64.b64decode(data))
+        finally:
+            process.unsubscribe(listener)
+    except ConnectError as error:
+        raise CommandLostError(error.message) from error
+    except ConnectionError as error:
+        raise CommandLostError("the sandbox did not tell how the command ended") from error
+    for stream in streams.values():
+        stream.close()
+    return process.exit_code
 
 
-def _headers(user: str) -> CIMultiDict[str]:
-    return CIMultiDict(
-        {
-            "Content-Type": "application/connect+json",
-            "Connect-Protocol-Version": "1",
-            "Authorization": "Basic " + base64.b64encode(f"{user}:".encode()).decode(),
-        }
-    )
+def _request(command: GuestCommand) -> StartRequest:
+    arguments = ("-l", "-c", command.text)
+    return StartRequest(ProcessConfig("/bin/bash", arguments, command.env, command.cwd or None), stdin=False)
 
 
-def _start(command: GuestCommand) -> bytes:
-    process = {"cmd": "/bin/bash", "args": ["-l", "-c", command.text], "envs": command.env}
-    if command.cwd:
-        process["cwd"] = command.cwd
-    message = json.dumps({"process": process, "stdin": False}).encode()
-    return _FRAME.pack(0, len(message)) + message
-
-
-async def _messages(content: StreamReader) -> AsyncIterator[dict[str, Any]]:
-    while True:
-        flags, size = _FRAME.unpack(await content.readexactly(_FRAME.size))
-        yield json.loads(await content.readexactly(size))
-        if flags & _LAST_FRAME:
-            return
+def _output(frame: bytes) -> dict[str, str]:
+    event = json.loads(frame[FRAME_HEADER_BYTES:])["event"]
+    told: dict[str, str] = event.get("data", {})
+    return told

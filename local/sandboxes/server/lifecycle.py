@@ -236,7 +236,7 @@ class Lifecycle:
             yield
 
     def _open(self, sandbox: Sandbox) -> None:
-        sandbox.upstream = Upstream(sandbox.guest.envd_socket)
+        sandbox.upstream = Upstream(sandbox.guest)
         sandbox.state = "running"
 
     def _seconds(self, wish: int | None) -> int:

@@ -1,4 +1,4 @@
-"""The way from a client to a sandbox's daemon: checked here, then passed on byte by byte."""
+"""The way from a client to a sandbox: checked, then answered about processes or passed on byte by byte."""
 
 import asyncio
 import re
@@ -9,6 +9,7 @@ import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 
+from local.sandboxes.processes import routes as processes
 from local.sandboxes.server.access import same, signature_fits
 from local.sandboxes.server.errors import ApiError, SandboxMissingError, UnreachableError
 from local.sandboxes.server.journal import Level
@@ -63,7 +64,7 @@ async def forward(registry: Registry, wake: Wake, request: web.BaseRequest) -> w
     upstream = sandbox.upstream
     try:
         with upstream.in_use():
-            response = await _exchange(upstream, request)
+            response = await _answer(upstream, request)
     except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
         raise _why_unreachable(registry, sandbox) from error
     except asyncio.CancelledError:
@@ -76,6 +77,16 @@ async def forward(registry: Registry, wake: Wake, request: web.BaseRequest) -> w
         "daemon_called", level, method=request.method, path=request.path, status=response.status
     )
     return response
+
+
+async def _answer(upstream: Upstream, request: web.BaseRequest) -> web.StreamResponse:
+    if request.path.startswith(processes.PREFIX):
+        return await processes.handle(upstream.processes, request)
+    if request.path == "/health":
+        if not await upstream.answers():
+            raise ConnectionError("the first process does not answer")
+        return web.Response(status=204)
+    return await _exchange(upstream, request)
 
 
 async def _exchange(upstream: Upstream, request: web.BaseRequest) -> web.StreamResponse:

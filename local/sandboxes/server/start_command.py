@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
+from local.sandboxes.processes.service import Processes
 from local.sandboxes.server.guest_command import CommandLostError, GuestCommand, run
 from local.sandboxes.server.runtime import Runtime
-from local.sandboxes.server.upstream import Upstream
 
 CREATE_SECONDS = 50.0
 """How long a new sandbox may take to be ready: less than the minute after which the SDKs give up."""
@@ -19,15 +19,15 @@ class NotReadyError(Exception):
 
 
 async def bring_up(
-    upstream: Upstream, runtime: Runtime, seconds: float, tell: Callable[[str], None] = lambda _: None
+    processes: Processes, runtime: Runtime, seconds: float, tell: Callable[[str], None] = lambda _: None
 ) -> None:
     """Start the start command and wait for the ready command. Raises `NotReadyError`."""
     started = asyncio.Event()
-    service = asyncio.create_task(_serve(upstream, runtime, started, tell))
+    service = asyncio.create_task(_serve(processes, runtime, started, tell))
     try:
         async with asyncio.timeout(seconds):
             await _either(started, service)
-            while runtime.ready_command and not await _is_ready(upstream, runtime):
+            while runtime.ready_command and not await _is_ready(processes, runtime):
                 _check(service)
                 await asyncio.sleep(_PAUSE_SECONDS)
         _check(service)
@@ -42,13 +42,13 @@ async def bring_up(
 
 
 async def _serve(
-    upstream: Upstream, runtime: Runtime, started: asyncio.Event, tell: Callable[[str], None]
+    processes: Processes, runtime: Runtime, started: asyncio.Event, tell: Callable[[str], None]
 ) -> int:
     if not runtime.start_command:
         started.set()
         return 0
     command = GuestCommand(runtime.start_command, runtime.user)
-    return await run(upstream, command, on_start=started.set, on_stdout=tell, on_stderr=tell)
+    return await run(processes, command, on_start=started.set, on_stdout=tell, on_stderr=tell)
 
 
 async def _either(started: asyncio.Event, service: asyncio.Task[int]) -> None:
@@ -57,8 +57,8 @@ async def _either(started: asyncio.Event, service: asyncio.Task[int]) -> None:
     waiting.cancel()
 
 
-async def _is_ready(upstream: Upstream, runtime: Runtime) -> bool:
-    return await run(upstream, GuestCommand(runtime.ready_command, runtime.user)) == 0
+async def _is_ready(processes: Processes, runtime: Runtime) -> bool:
+    return await run(processes, GuestCommand(runtime.ready_command, runtime.user)) == 0
 
 
 def _check(service: asyncio.Task[int]) -> None:

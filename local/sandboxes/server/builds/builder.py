@@ -109,7 +109,7 @@ class Builder:
         runtime, said = progress.template.runtime, len(build.logs)
         command = await prepare(step, runtime, self._archives, sandbox.upstream)
         if command is not None:
-            code = await run(sandbox.upstream, command, on_stdout=build.log, on_stderr=build.warn)
+            code = await run(sandbox.guest.processes, command, on_stdout=build.log, on_stderr=build.warn)
             if code != 0:
                 tail = "\n".join(each["message"] for each in build.logs[said:][-5:])
                 raise BuildError(number, f"step {number} ({step}) failed with exit code {code}:\n{tail}")
@@ -144,7 +144,7 @@ class Builder:
         )
         progress.sandbox = await self._lifecycle.make(template, BUILD_SECONDS)
         try:
-            await bring_up(progress.sandbox.upstream, built.runtime, READY_SECONDS, build.log)
+            await bring_up(progress.sandbox.guest.processes, built.runtime, READY_SECONDS, build.log)
         except NotReadyError as error:
             raise BuildError("finalize", str(error)) from error
 

@@ -1,4 +1,4 @@
-"""One process of a sandbox: its pipes, its listeners, its deadline and its end."""
+"""One process of a sandbox, as the server sees it: its pipes, its listeners, its deadline and its end."""
 
 import asyncio
 import base64
@@ -6,42 +6,34 @@ import json
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
 
 from local.sandboxes.envd.connect import Message, frame
+from local.sandboxes.envd.control import Report
 from local.sandboxes.envd.errors import ConnectError
-from local.sandboxes.envd.pipes import InputPipe, OutputPipe
-from local.sandboxes.envd.streams import Ends, Size
 from local.sandboxes.envd.subscription import Subscription
+from local.sandboxes.processes.pipes import InputPipe, OutputPipe
+from local.sandboxes.processes.start_request import ProcessConfig
+from local.sandboxes.processes.streams import Ends, Size
 
 _ENDING_SIGNALS = (signal.SIGKILL, signal.SIGTERM)
 
-
-@dataclass(frozen=True)
-class ProcessConfig:
-    """A process as its starter described it."""
-
-    cmd: str
-    args: tuple[str, ...] = ()
-    envs: dict[str, str] = field(default_factory=dict)
-    cwd: str | None = None
-    tag: str | None = None
-
-    def to_json(self, pid: int) -> Message:
-        """Its entry in a list of processes."""
-        config = {"cmd": self.cmd, "args": list(self.args), "envs": self.envs}
-        entry: Message = {"pid": pid, "config": config | ({"cwd": self.cwd} if self.cwd else {})}
-        return entry | ({"tag": self.tag} if self.tag else {})
+OnChange = Callable[["Process"], None]
 
 
 class Process:
-    """A started process. Output that nobody listens to is dropped; the end is kept for late listeners."""
+    """A process in a sandbox. Output that nobody listens to is dropped; the end is kept for late listeners.
 
-    def __init__(self, pid: int, config: ProcessConfig, on_end: Callable[["Process"], None]) -> None:
-        self.pid, self.config = pid, config
+    It is there once `up` is done, or else `up` tells why it could not be started.
+    """
+
+    def __init__(self, config: ProcessConfig, on_start: OnChange, on_end: OnChange) -> None:
+        self.config, self.pid = config, 0
+        self.up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.signal: Callable[[signal.Signals], None] = lambda _: None
         self.input: InputPipe | None = None
         self._terminal: int | None = None
-        self._on_end = on_end
+        self._on_start, self._on_end = on_start, on_end
         self._outputs: list[OutputPipe] = []
         self._listeners: list[Subscription] = []
         self._status: int | None = None
@@ -55,6 +47,11 @@ class Process:
         return self._end is None
 
     @property
+    def exit_code(self) -> int:
+        """How it ended: -1 after a signal, and while it runs."""
+        return os.WEXITSTATUS(self._status) if self._status is not None and os.WIFEXITED(self._status) else -1
+
+    @property
     def has_terminal(self) -> bool:
         """Whether it sits at a terminal rather than at pipes."""
         return self._terminal is not None
@@ -65,12 +62,24 @@ class Process:
         self._terminal = ends.outputs.get("pty")
         for name, fd in ends.outputs.items():
             self._outputs.append(OutputPipe(fd, self._publisher(name), self._end_if_over))
-        self._read_if_heard()
+
+    def report(self, report: Report | None) -> None:
+        """Take note of what became of it; with none, the sandbox is gone, and it with the sandbox."""
+        if report is None:
+            self._abandon(ConnectionResetError("the sandbox has ended"))
+        elif report.error:
+            self._abandon(report.error)
+        elif report.pid is not None and not self.pid:
+            self._started(report.pid)
+        elif report.status is not None and self.pid:
+            self._status = report.status
+            self._end_if_over()
 
     def subscribe(self) -> Subscription:
         """Listen from now on; the first event names the process."""
         listener = Subscription(self._read_if_heard)
-        listener.put(_event({"start": {"pid": self.pid}}))
+        if self.pid:
+            listener.put(_event({"start": {"pid": self.pid}}))
         if self._end is None:
             self._listeners.append(listener)
         else:
@@ -99,13 +108,25 @@ class Process:
         # A grandchild that keeps the output open must not hide the end that was asked for.
         self._end_at_exit = self._end_at_exit or number in _ENDING_SIGNALS
         if self._status is None:
-            os.kill(self.pid, number)
+            self.signal(number)
         self._end_if_over()
 
-    def exited(self, status: int) -> None:
-        """Take note of the wait status."""
-        self._status = status
-        self._end_if_over()
+    def _started(self, pid: int) -> None:
+        self.pid = pid
+        self._on_start(self)
+        for listener in self._listeners:
+            listener.put(_event({"start": {"pid": pid}}))
+        self._read_if_heard()
+        if not self.up.done():
+            self.up.set_result(None)
+
+    def _abandon(self, error: Exception) -> None:
+        """Give all up: it never began, or nobody will tell how it ended."""
+        if not self.up.done():
+            self.up.set_exception(error)
+        for listener in self._listeners:
+            listener.finish(error)
+        self.drop()
 
     def _publisher(self, name: str) -> Callable[[bytes], None]:
         prefix = b'{"event":{"data":{"' + name.encode() + b'":"'
@@ -124,16 +145,20 @@ class Process:
 
     def _read_if_heard(self) -> None:
         if not any(listener.full for listener in self._listeners):
+            heard = bool(self._listeners)
             for output in self._outputs:
-                output.resume()
+                output.resume(heard=heard)
 
     def _expire(self, starter: Subscription, seconds: float) -> None:
-        starter.finish(ConnectError("deadline_exceeded", f"the command ran longer than its {seconds:g} s"))
+        error = ConnectError("deadline_exceeded", f"the command ran longer than its {seconds:g} s")
+        if not self.up.done():
+            self.up.set_exception(error)
+        starter.finish(error)
         self.unsubscribe(starter)
-        self._end_at_exit = True
-        if self._status is None:
-            os.kill(self.pid, signal.SIGKILL)
-        self._end_if_over()
+        with suppress(
+            ConnectError, ConnectionError
+        ):  # It is gone, or so many calls wait for it that it will be.
+            self.send_signal(signal.SIGKILL)
 
     def _end_if_over(self) -> None:
         if self._status is None or self._end is not None:
@@ -146,17 +171,21 @@ class Process:
 
     def _finish(self, status: int) -> None:
         self._end = _event({"end": _outcome(status)})
+        for listener in self._listeners:
+            listener.put(self._end)
+            listener.finish()
+        self.drop()
+        self._on_end(self)
+
+    def drop(self) -> None:
+        """Hear and tell nothing more of it."""
+        self._listeners.clear()
         if self._deadline:
             self._deadline.cancel()
         if self.input:
             self.input.close()
         for output in self._outputs:
             output.close()
-        for listener in self._listeners:
-            listener.put(self._end)
-            listener.finish()
-        self._listeners.clear()
-        self._on_end(self)
 
 
 def _event(event: Message) -> bytes:

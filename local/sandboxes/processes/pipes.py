@@ -1,4 +1,4 @@
-"""The daemon's ends of a command's pipes or terminal: output read in chunks, input written as it fits."""
+"""The server's ends of a command's pipes or terminal: output read in chunks, input written as it fits."""
 
 import asyncio
 import os
@@ -8,6 +8,9 @@ from local.sandboxes.envd.errors import ConnectError
 
 CHUNK_BYTES = 32 * 1024
 
+UNHEARD_SECONDS = 0.002
+"""Between two chunks that nobody listens to: an agent may write without end, and others need the server."""
+
 
 class OutputPipe:
     """Reads one output of a command for as long as somebody, also a grandchild, can write to it."""
@@ -16,16 +19,19 @@ class OutputPipe:
         os.set_blocking(fd, False)
         self._fd, self._on_chunk, self._on_eof = fd, on_chunk, on_eof
         self._loop = asyncio.get_running_loop()
+        self._next: asyncio.TimerHandle | None = None
         self.open = True
 
-    def resume(self) -> None:
-        """Read from now on."""
+    def resume(self, *, heard: bool) -> None:
+        """Read from now on: at once while it is heard, and at leisure while it is not."""
         if self.open:
-            self._loop.add_reader(self._fd, self.read)
+            self._stop_waiting()
+            self._loop.add_reader(self._fd, self.read if heard else self._read_unheard)
 
     def pause(self) -> None:
         """Leave output in the pipe, so that its writers wait."""
         if self.open:
+            self._stop_waiting()
             self._loop.remove_reader(self._fd)
 
     def read(self) -> bool:
@@ -42,6 +48,19 @@ class OutputPipe:
             self.close()
             self._on_eof()
         return bool(chunk)
+
+    def _read_unheard(self) -> None:
+        if self.read() and self.open:
+            self.pause()
+            self._next = self._loop.call_later(UNHEARD_SECONDS, self._continue)
+
+    def _continue(self) -> None:
+        self.resume(heard=False)
+
+    def _stop_waiting(self) -> None:
+        if self._next:
+            self._next.cancel()
+            self._next = None
 
     def drain(self) -> None:
         """Take what is in the pipe now, and no more than that."""

@@ -1,47 +1,47 @@
-"""A process in the daemon: what its listeners get, whatever they and its descendants do."""
+"""A process in a sandbox: what its listeners get, whatever they and its descendants do."""
 
 import asyncio
 import base64
 import json
-import os
-from collections.abc import Callable
+import signal
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local.sandboxes.bare.engine import BareEngine
+from local.sandboxes.engine import SandboxSpec
 from local.sandboxes.envd import subscription
-from local.sandboxes.envd.accounts import Account, Accounts
+from local.sandboxes.envd.control import Report
 from local.sandboxes.envd.errors import ConnectError
-from local.sandboxes.envd.guest import Guest
-from local.sandboxes.envd.launch import StartRequest, launch
-from local.sandboxes.envd.process import Process
-from local.sandboxes.envd.reaper import Reaper
 from local.sandboxes.envd.subscription import Subscription
+from local.sandboxes.processes.process import Process
+from local.sandboxes.processes.service import Processes
+from local.sandboxes.processes.start_request import StartRequest
 
 
+@dataclass
 class Starter:
-    """Starts processes as the daemon does."""
+    """Starts processes as the server does, over the line to a first process."""
 
-    def __init__(self, home: Path) -> None:
-        self.account = Account("user", os.getuid(), os.getgid(), str(home))
-        self.guest = Guest(Accounts("none", {"user": self.account}), lambda: None)
-        self.reaper = Reaper()
-        self.reaper.start()
-        self.ended: list[Process] = []
+    processes: Processes
 
-    def start(self, script: str, *, stdin: bool = False, cwd: str = "") -> tuple[Process, Subscription]:
+    async def start(
+        self, script: str, *, stdin: bool = False, cwd: str = "", seconds: float | None = None
+    ) -> tuple[Process, Subscription]:
         message = {"process": {"cmd": "/bin/sh", "args": ["-c", script], "cwd": cwd}, "stdin": stdin}
-        process, pipes = launch(self.guest, self.account, StartRequest.parse(message), self.ended.append)
-        self.reaper.watch(process.pid, process.exited)
-        listener = process.subscribe()
-        process.attach(pipes)
-        return process, listener
+        return await self.processes.start(StartRequest.parse(message), "", seconds)
 
 
 @pytest.fixture
-async def starter(tmp_path: Path) -> Starter:
-    return Starter(tmp_path)
+async def starter(tmp_path: Path) -> AsyncIterator[Starter]:
+    engine = BareEngine(tmp_path)
+    await engine.start()
+    sandbox = await engine.create(SandboxSpec("one"))
+    yield Starter(sandbox.processes)
+    await engine.close()
 
 
 async def events(listener: Subscription, keepalive: float = 60) -> list[Any]:
@@ -63,7 +63,7 @@ def output(found: list[Any], name: str = "stdout") -> bytes:
 
 
 async def test_events_come_in_order_and_end_with_the_exit(starter: Starter) -> None:
-    process, listener = starter.start("echo out; echo err >&2; exit 7")
+    process, listener = await starter.start("echo out; echo err >&2; exit 7")
     found = await events(listener)
     assert found[0] == {"start": {"pid": process.pid}}
     assert (output(found), output(found, "stderr")) == (b"out\n", b"err\n")
@@ -73,11 +73,12 @@ async def test_events_come_in_order_and_end_with_the_exit(starter: Starter) -> N
         "status": "exit status 7",
         "error": "exit status 7",
     }
-    assert starter.ended == [process]
+    assert not process.running
+    assert list(starter.processes.running()) == []
 
 
 async def test_a_listener_that_takes_nothing_holds_the_process_up(starter: Starter) -> None:
-    process, listener = starter.start("head -c 8000000 /dev/zero; echo end")
+    process, listener = await starter.start("head -c 8000000 /dev/zero; echo end")
     await until(lambda: listener.full)
     await asyncio.sleep(0.05)
     # Nothing is read beyond what the queue holds, so the process waits in its write.
@@ -87,7 +88,7 @@ async def test_a_listener_that_takes_nothing_holds_the_process_up(starter: Start
 
 
 async def test_a_slow_listener_that_leaves_frees_the_others(starter: Starter) -> None:
-    process, slow = starter.start("head -c 8000000 /dev/zero")
+    process, slow = await starter.start("head -c 8000000 /dev/zero")
     other = process.subscribe()
     await until(lambda: slow.full)
     process.unsubscribe(slow)
@@ -95,7 +96,7 @@ async def test_a_slow_listener_that_leaves_frees_the_others(starter: Starter) ->
 
 
 async def test_a_process_without_listeners_runs_to_its_end(starter: Starter) -> None:
-    process, listener = starter.start("head -c 8000000 /dev/zero")
+    process, listener = await starter.start("head -c 8000000 /dev/zero")
     process.unsubscribe(listener)
     await until(lambda: not process.running)
     late = await events(process.subscribe())
@@ -103,7 +104,7 @@ async def test_a_process_without_listeners_runs_to_its_end(starter: Starter) -> 
 
 
 async def test_a_deadline_gives_its_starter_an_error_and_others_the_end(starter: Starter) -> None:
-    process, listener = starter.start("exec sleep 60")
+    process, listener = await starter.start("exec sleep 60")
     other = process.subscribe()
     process.set_deadline(0.01, listener)
     with pytest.raises(ConnectError) as caught:
@@ -113,7 +114,7 @@ async def test_a_deadline_gives_its_starter_an_error_and_others_the_end(starter:
 
 
 async def test_a_deadline_after_the_exit_is_none_if_the_end_was_told(starter: Starter) -> None:
-    process, listener = starter.start("true")
+    process, listener = await starter.start("true")
     process.set_deadline(0.2, listener)
     await until(lambda: not process.running)
     await asyncio.sleep(0.3)
@@ -121,7 +122,7 @@ async def test_a_deadline_after_the_exit_is_none_if_the_end_was_told(starter: St
 
 
 async def test_a_deadline_counts_while_a_grandchild_holds_the_output(starter: Starter) -> None:
-    process, listener = starter.start("sleep 60 & echo $!")
+    process, listener = await starter.start("sleep 60 & echo $!")
     process.set_deadline(0.2, listener)
     with pytest.raises(ConnectError):
         await events(listener)
@@ -129,28 +130,55 @@ async def test_a_deadline_counts_while_a_grandchild_holds_the_output(starter: St
 
 
 async def test_descriptors_are_given_back(starter: Starter) -> None:
-    _, first = starter.start("true")
+    _, first = await starter.start("true")
     await events(first)
     before = open_descriptors()
     for _ in range(20):
-        _, listener = starter.start("cat", stdin=False)
+        _, listener = await starter.start("cat", stdin=False)
         await events(listener)
         with pytest.raises(ConnectError):
-            starter.start("true", cwd="/no/such")
+            await starter.start("true", cwd="/no/such")
     assert open_descriptors() == before
 
 
 async def test_a_program_that_can_not_be_executed_is_named(starter: Starter) -> None:
     request = StartRequest.parse({"process": {"cmd": "/no/such/program"}})
-    starter.guest.spawner(starter.account)
     before = open_descriptors()
     with pytest.raises(ConnectError, match="'/no/such/program' can not be started: No such file"):
-        launch(starter.guest, starter.account, request, starter.ended.append)
+        await starter.processes.start(request)
     assert open_descriptors() == before
 
 
+async def test_an_order_too_long_for_a_packet_arrives_whole(starter: Starter) -> None:
+    text = "x" * 100_000
+    process, listener = await starter.start(f"printf %s {text} | wc -c")
+    assert output(await events(listener)) == b"100000\n"
+    assert not process.running
+
+
+async def test_a_starter_that_leaves_early_leaves_the_process_to_run(starter: Starter) -> None:
+    starting = asyncio.create_task(starter.start("head -c 8000000 /dev/zero; exec sleep 60"))
+    await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    await until(lambda: bool(list(starter.processes.running())))
+    (process,) = starter.processes.running()
+    process.send_signal(signal.SIGKILL)
+    assert (await events(process.subscribe()))[-1]["end"]["status"] == "signal: killed"
+
+
+async def test_who_listens_learns_that_the_sandbox_is_gone(starter: Starter) -> None:
+    _, listener = await starter.start("exec sleep 60")
+    starter.processes.close()
+    with pytest.raises(ConnectionError):
+        await events(listener)
+    with pytest.raises(ConnectionError):
+        await starter.start("true")
+
+
 async def test_input_waits_while_the_pipe_is_full_and_fails_when_nobody_reads(starter: Starter) -> None:
-    process, listener = starter.start("sleep 0.1; exec 0<&-; sleep 60", stdin=True)
+    process, listener = await starter.start("sleep 0.1; exec 0<&-; sleep 60", stdin=True)
     assert process.input
     with pytest.raises(ConnectError, match="does not read its stdin"):
         await process.input.write(bytes(1_000_000))
@@ -160,7 +188,7 @@ async def test_input_waits_while_the_pipe_is_full_and_fails_when_nobody_reads(st
 
 
 async def test_an_end_wakes_a_writer_that_waits(starter: Starter) -> None:
-    process, listener = starter.start("sleep 60", stdin=True)
+    process, listener = await starter.start("sleep 60", stdin=True)
     assert process.input
     writing = asyncio.create_task(process.input.write(bytes(1_000_000)))
     await asyncio.sleep(0.05)
@@ -187,3 +215,15 @@ async def test_an_end_wakes_a_writer_that_waits(starter: Starter) -> None:
 def test_a_malformed_start_is_refused(message: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ConnectError, match=complaint):
         StartRequest.parse(message)
+
+
+async def test_a_command_whose_descriptors_did_not_all_arrive_is_refused(starter: Starter) -> None:
+    order = StartRequest.parse({"process": {"cmd": "true"}, "stdin": True}).order("")
+    told: list[Report | None] = []
+    starter.processes.line.start(order, [1], told.append)
+    await until(lambda: bool(told))
+    assert told[0]
+    assert told[0].error
+    assert told[0].error.code == "resource_exhausted"
+    _, listener = await starter.start("true")
+    assert (await events(listener))[-1]["end"]["exitCode"] == 0
