@@ -140,7 +140,7 @@ async def test_a_sandbox_is_gone_after_its_server_was_started_anew(sdk: Sdk, tmp
 
 @pytest.mark.local
 async def test_a_server_that_is_down_is_told_from_a_sandbox_that_is_gone(sdk: Sdk, tmp_path: Path) -> None:
-    with running_server(tmp_path, engine=ENGINE) as server:
+    async with restarted_server(tmp_path) as (server, restart):
         sandbox = await sdk.create(**server.options)
         command = await sdk(sandbox.commands.run, "sleep 600", background=True)
         server.process.kill()
@@ -151,6 +151,7 @@ async def test_a_server_that_is_down_is_told_from_a_sandbox_that_is_gone(sdk: Sd
             await sdk(command.wait)
         with pytest.raises(kind, match=r"fetch failed|its health probe failed too"):
             await sdk(sandbox.commands.run, "true")
+        await restart()  # It removes what the killed one left.
 
 
 @asynccontextmanager

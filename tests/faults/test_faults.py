@@ -124,7 +124,8 @@ def _until_all_ended(stack: Stack, agent_id: str, count: int) -> None:
         rows = _rows(stack, agent_id)
         return len(rows) >= count and not any("open" in row for row in rows)
 
-    wait_until(ended, f"{count} invocations to end", 60 + 2 * COUNT)
+    # A message that failed and could not be released is hidden for six minutes; sweep acts after five.
+    wait_until(ended, f"{count} invocations to end", 480 + 2 * COUNT)
 
 
 def _check(row: dict[str, Any], prompt: str) -> None:
