@@ -31,7 +31,7 @@ class Repository:
             latest_version_number=0,
         )
         self.key = checkout_key(self._agent.user_id, self._agent.slug, "checkout_1")
-        self.addresses: Sequence[str] = ["192.0.2.7"]
+        self.addresses: Sequence[str] = ["192.52.193.2"]
         world.runner.build_waits = self._clone
 
     @property
@@ -61,7 +61,7 @@ async def test_the_branch_is_cloned_in_a_sandbox_of_its_own_and_built_in_another
     clone, build, *_ = world.runner.builds
     assert clone["job"]["steps"] == ["clone"]
     assert (clone["job"]["url"], clone["job"]["branch"]) == (URL, "next")
-    assert clone["job"]["addresses"] == ["192.0.2.7"]
+    assert clone["job"]["addresses"] == ["192.52.193.2"]
     assert build["job"]["steps"][0] == "fetch"
     assert repository.key in build["job"]["bundle_url"]
 
