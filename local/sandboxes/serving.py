@@ -2,9 +2,11 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import signal
+from typing import cast
 
 from local.sandboxes.definition import load_definition
 from local.sandboxes.engine import Engine
@@ -25,10 +27,12 @@ from local.sandboxes.server.templates import base_template
 def run(options: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT. Raises `EngineError` if the engine can not start."""
     log.configure()
-    asyncio.run(_serve(options))
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(_serve(options))
 
 
 async def _serve(options: argparse.Namespace) -> None:
+    _end_when_told()
     options.state_dir.mkdir(parents=True, exist_ok=True)
     settings = Settings(
         api_key=options.api_key_file.read_text().strip(),
@@ -56,7 +60,7 @@ async def _serve_engine(engine: Engine, settings: Settings, options: argparse.Na
     try:
         print(json.dumps({"url": url, "pid": os.getpid()}), flush=True)  # noqa: T201 - whoever started us reads it
         log.event("ready", url=url, engine=options.engine)
-        await _until_told_to_stop()
+        await asyncio.Event().wait()
     finally:
         if templates:
             await templates.close()
@@ -71,8 +75,13 @@ def _template_routes(layers: Layers, lifecycle: Lifecycle, settings: Settings) -
     return TemplateRoutes(layers, lifecycle, archives, builder)
 
 
-async def _until_told_to_stop() -> None:
-    stop = asyncio.Event()
+def _end_when_told() -> None:
+    """Let the first signal cancel the calling task, wherever it is: its `finally` clauses clean the host."""
+    serving = cast("asyncio.Task[None]", asyncio.current_task())
+
+    def end() -> None:
+        if not serving.cancelling():
+            serving.cancel()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await stop.wait()
+        asyncio.get_running_loop().add_signal_handler(number, end)

@@ -73,7 +73,7 @@ def running_server(
                 yield RunningServer(url, key_file.read_text().strip(), process)
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(60)
+            assert process.wait(60) in {0, -signal.SIGKILL}, (state / "log").read_text()[-2000:]
 
 
 def _ready_url(stdout: IO[str], log: Path) -> str:

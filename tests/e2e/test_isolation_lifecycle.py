@@ -259,6 +259,26 @@ async def test_what_a_killed_server_left_can_be_removed_without_a_start(tmp_path
     assert instances.slice_of(OTHER) is None
 
 
+@pytest.mark.parametrize("moment", ["while it starts", "as soon as it serves"])
+async def test_a_server_that_is_told_to_stop_leaves_nothing(moment: str, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("e2b_0123456789abcdef")
+    options = ["--instance", OTHER, "--state-dir", str(tmp_path), "--api-key-file", str(tmp_path / "key")]
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "local.sandboxes", *options, stdout=asyncio.subprocess.PIPE
+    )
+    assert server.stdout
+    if moment == "while it starts":
+        assert await eventually((Names(OTHER).run / "lock").exists)
+    else:
+        assert b'"url"' in await server.stdout.readline()
+    server.terminate()
+    await server.communicate()
+    assert server.returncode == 0
+    assert take_inventory(OTHER) == nothing()
+    assert not Names(OTHER).run.exists()
+    assert instances.slice_of(OTHER) is None
+
+
 def folders_of(name: str) -> Iterator[Path]:
     """The folders of a layer that is still on the disk."""
     return Names(INSTANCE).disk.glob(f"layers/{name}")

@@ -54,8 +54,8 @@ class NamespaceEngine:
         settings, names = self._settings, self._settings.names
         try:
             self._stack.enter_context(claim_instance(names))
-            await remove_leftovers(names)
             self._stack.push_async_callback(remove_leftovers, names, for_good=True)
+            await remove_leftovers(names)
             names.stage.mkdir(exist_ok=True)
             self._disk = await asyncio.to_thread(open_disk, settings.state_dir, names.disk, settings.disk_gb)
             self._network, self._egress = await open_network(settings)
