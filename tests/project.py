@@ -1,6 +1,6 @@
 """An agent and its bundles, in a world of fakes, for tests of deploys."""
 
-from castari import bootstrap
+from castari.bootstrap import stores, tables
 from castari.ids import new_id
 from castari.messages import DeployBundle
 from castari.models import Agent, LogEntry, Version
@@ -17,20 +17,20 @@ class Project:
 
     @property
     def agent(self) -> Agent:
-        return bootstrap.agents_table().get(self._agent.user_id, self._agent.slug)
+        return tables.agents_table().get(self._agent.user_id, self._agent.slug)
 
     @property
     def versions(self) -> list[Version]:
-        return bootstrap.versions_table().list(self._agent.agent_id, limit=20)
+        return tables.versions_table().list(self._agent.agent_id, limit=20)
 
     @property
     def log(self) -> list[LogEntry]:
-        return bootstrap.build_logs_table().read(self.versions[0].version_id, offset=0, limit=1000)
+        return tables.build_logs_table().read(self.versions[0].version_id, offset=0, limit=1000)
 
     def put(self, files: dict[str, str] | bytes = FILES) -> str:
         content = files if isinstance(files, bytes) else tar_gz(files)
         key = f"bundles/{self._agent.user_id}/{self._agent.slug}/{new_id('bundle')}.tar.gz"
-        bootstrap.bundle_bucket().put(key, content, content_type="application/gzip")
+        stores.bundle_bucket().put(key, content, content_type="application/gzip")
         return key
 
     async def deploy(self, files: dict[str, str] | bytes = FILES, key: str | None = None) -> str:

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from castari import bootstrap
 from castari.adapters.results import result_key
 from castari.adapters.tables.invocations import InvocationsTable
+from castari.bootstrap import tables
 from castari.errors import CastariError
 from castari.messages import DeliverCallback, ServeLine, StartInvocation
 from castari.models import Agent, Invocation
@@ -61,7 +61,7 @@ class Weather:
             self.world.sandboxes.let_time_pass()
             if tick % 2:
                 await sweeper.sweep.sweep()
-            self.open = list(bootstrap.invocations_table().open())
+            self.open = list(tables.invocations_table().open())
         else:
             raise AssertionError(f"still under way: {self.rows()}")
         self.world.clock.pass_(seconds=self.world.limits.warm_idle_seconds + 60)
@@ -72,7 +72,7 @@ class Weather:
 
     def rows(self) -> list[Invocation]:
         """Return the agent's invocations."""
-        return bootstrap.invocations_table().list_for_agent(self.agent.agent_id, limit=100, offset=0)
+        return tables.invocations_table().list_for_agent(self.agent.agent_id, limit=100, offset=0)
 
     def sandboxes(self) -> dict[str, FakeSandbox]:
         """Return the agent's sandboxes that are alive."""
@@ -80,7 +80,7 @@ class Weather:
         return {name: each for name, each in alive if each.metadata["agent_id"] == self.agent.agent_id}
 
     def _under_way(self) -> bool:
-        offered = {warm.sandbox_id for warm in bootstrap.warm_table().all()}
+        offered = {warm.sandbox_id for warm in tables.warm_table().all()}
         return bool(self.sandboxes().keys() - offered) or not all(map(_is_told, self.rows()))
 
     async def _runners_end(self) -> None:
@@ -129,7 +129,7 @@ class Weather:
                 result = row.model_copy(update={"callback": None, "deadline_at": row.created_at})
                 assert self.ended.setdefault(row.invocation_id, result) == result, "a result changed"
         in_use = {row.sandbox_id for row in rows.values() if not is_terminal(row)}
-        offered = {warm.sandbox_id for warm in bootstrap.warm_table().all()}
+        offered = {warm.sandbox_id for warm in tables.warm_table().all()}
         for name, sandbox in self.sandboxes().items():
             if name in in_use | offered:
                 self.nobodys.pop(name, None)
@@ -174,7 +174,7 @@ class Weather:
     def _check_usage(self, rows: list[Invocation]) -> None:
         """Each result is counted once: whoever counts is the one who made it."""
         days = {(row.finished_at or row.created_at).date() for row in rows}
-        table = bootstrap.usage_table()
+        table = tables.usage_table()
         counted = table.list(self.agent.user_id, min(days), max(days)) if days else []
         assert sum(day.invocation_count for day in counted) == len(rows), "not counted once each"
 

@@ -9,12 +9,13 @@ from uuid import uuid4
 
 from pydantic import SecretStr
 
-from castari import bootstrap, bootstrap_callbacks
 from castari.adapters.queues import Queue
 from castari.adapters.sandboxes import Sandboxes
 from castari.adapters.sealing import Sealer
 from castari.adapters.tables.invocation_batches import InvocationBatchesTable
 from castari.adapters.tables.requests import RequestsTable
+from castari.bootstrap import clients, results, stores, tables
+from castari.bootstrap.settings import settings
 from castari.errors import CastariError
 from castari.ids import new_id
 from castari.messages import AgentKey, DeployBundle, Message
@@ -151,7 +152,7 @@ class World:
             created_at=now,
             updated_at=now,
         ).model_copy(update=fields)
-        bootstrap.agents_table().create(agent)
+        tables.agents_table().create(agent)
         return agent
 
 
@@ -175,33 +176,31 @@ class Worker:
     """Services over wrapped adapters; two workers share nothing but the world."""
 
     def __init__(self, world: World, wrap: Wrap) -> None:
-        self.agents = wrap("agents", bootstrap.agents_table())
-        self.table = wrap("invocations", bootstrap.invocations_table())
-        requests_table = RequestsTable(
-            bootstrap.dynamodb(), bootstrap.settings().invocations_table, world.clock
-        )
+        self.agents = wrap("agents", tables.agents_table())
+        self.table = wrap("invocations", tables.invocations_table())
+        requests_table = RequestsTable(clients.dynamodb(), settings().invocations_table, world.clock)
         self.requests_table = wrap("requests", requests_table)
-        self.batches_table = wrap("batches", InvocationBatchesTable(bootstrap.invocations_table()))
-        self.warm = wrap("warm", bootstrap.warm_table())
-        self.capacity_table = wrap("capacity", bootstrap.capacity_table())
-        self.line_table = wrap("line", bootstrap.line_table())
-        self.versions = wrap("versions", bootstrap.versions_table())
-        self.results = wrap("results", bootstrap.result_bucket())
-        self.bundles = wrap("bundles", bootstrap.bundle_bucket())
-        self.secrets = wrap("secrets", bootstrap.secret_store())
+        self.batches_table = wrap("batches", InvocationBatchesTable(tables.invocations_table()))
+        self.warm = wrap("warm", tables.warm_table())
+        self.capacity_table = wrap("capacity", tables.capacity_table())
+        self.line_table = wrap("line", tables.line_table())
+        self.versions = wrap("versions", tables.versions_table())
+        self.results = wrap("results", stores.result_bucket())
+        self.bundles = wrap("bundles", stores.bundle_bucket())
+        self.secrets = wrap("secrets", stores.secret_store())
         counting = _CountingSandboxes(wrap("sandboxes", world.sandboxes), self._sandbox_ended)
         self.sandboxes = cast("Sandboxes", counting)
         self.maintenance = cast("Queue", wrap("maintenance", world.maintenance))
         self.queue = cast("Queue", wrap("queue", world.invocations))
         self.callback_queue = cast("Queue", wrap("callback_queue", world.callbacks))
-        self.callbacks_table = wrap("callbacks", bootstrap.callbacks().table)
-        self.callback_secret_store = wrap("callback_secrets", bootstrap_callbacks.callback_secret_store())
+        self.callbacks_table = wrap("callbacks", results.callbacks().table)
+        self.callback_secret_store = wrap("callback_secrets", stores.callback_secret_store())
         self.receivers = wrap("receivers", world.receivers)
         self.deploy_queue = cast("Queue", wrap("deploy_queue", world.deploys))
-        self.logs = wrap("build_logs", bootstrap.build_logs_table())
-        self.deletions_table = wrap("deletions", bootstrap.deletions_table())
-        self.sessions_table = wrap("sessions", bootstrap.sessions_table())
-        self.holds = wrap("session_holds", bootstrap.session_holds())
+        self.logs = wrap("build_logs", tables.build_logs_table())
+        self.deletions_table = wrap("deletions", tables.deletions_table())
+        self.sessions_table = wrap("sessions", tables.sessions_table())
+        self.holds = wrap("session_holds", tables.session_holds())
         self.sealer = Sealer(SEALING_KEY)
         self._clock, self._limits, self._world = world.clock, world.limits, world
         self._make_invocation_services()

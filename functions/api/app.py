@@ -5,7 +5,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from castari import bootstrap
+from castari.bootstrap import catalogue
 from castari.http.answers import Answer, answer
 from castari.http.routing import PREFIX, create_resolver, resolve
 from castari.http.serving import serve, serve_public
@@ -40,4 +40,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request of API Gateway, payload format 2.0."""
     if public := _PUBLIC.get(event["rawPath"]):
         return serve_public(event, public)
-    return serve(event, bootstrap.authentication(), lambda event, key: resolve(app, event, context, key))
+    return serve(event, catalogue.authentication(), lambda event, key: resolve(app, event, context, key))

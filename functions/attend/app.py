@@ -6,7 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from castari import bootstrap, bootstrap_sandboxes
+from castari.bootstrap import catalogue, invoking, results, vendor
 from castari.errors import NotFound
 from castari.http.answers import Answer, Event
 from castari.http.invoking import draft_of, log_keys, outcome_answer, prompt_of, wait_of
@@ -33,7 +33,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     def respond(event: Event, key: ApiKey) -> Answer:
         return _invoke(event, key, context)
 
-    return serve(event, bootstrap.authentication(), respond)
+    return serve(event, catalogue.authentication(), respond)
 
 
 def _invoke(event: Event, key: ApiKey, context: LambdaContext) -> Answer:
@@ -41,8 +41,8 @@ def _invoke(event: Event, key: ApiKey, context: LambdaContext) -> Answer:
     if found is None or event["requestContext"]["http"]["method"] != "POST":
         raise _ELSEWHERE
     wait, prompt = wait_of(event), prompt_of(event)
-    agent = bootstrap.agents().get(key.user_id, found[1])
-    invocations = bootstrap.invocations()
+    agent = catalogue.agents().get(key.user_id, found[1])
+    invocations = results.invocations()
     draft = draft_of(invocations, agent, event, prompt)
     made = invocations.enqueue(draft) if wait == 0 else _attend(agent, draft, wait, context)
     logger.append_keys(**log_keys(made))
@@ -53,8 +53,6 @@ def _attend(agent: Agent, draft: Invocation, wait: float | None, context: Lambda
     """Return the invocation once it is over, also where it had to go by the queue."""
     longest = context.get_remaining_time_in_millis() / 1000 - _ANSWER_SECONDS
     ends_at = time.monotonic() + (longest if wait is None else min(wait, longest))
-    called = bootstrap_sandboxes.calls().call(
-        agent, draft, ends_at - time.monotonic(), start_seconds=_START_SECONDS
-    )
-    made = bootstrap_sandboxes.run(called)
-    return bootstrap.long_polls().until_over(made, ends_at - time.monotonic())
+    called = invoking.calls().call(agent, draft, ends_at - time.monotonic(), start_seconds=_START_SECONDS)
+    made = vendor.run(called)
+    return results.long_polls().until_over(made, ends_at - time.monotonic())

@@ -4,7 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from castari import bootstrap
+from castari.bootstrap import results
 from castari.observability import logger, metrics, tracer
 from castari.triggers import stored_keys
 
@@ -16,6 +16,6 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     """Finish each invocation that the event's keys name."""
     keys = stored_keys(event)
     for key in keys:
-        result = bootstrap.completions().complete_key(key)
+        result = results.completions().complete_key(key)
         logger.info("complete", extra={"key": key, "result": result})
     metrics.add_metric("Completions", "Count", len(keys))

@@ -5,7 +5,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from castari import batches, bootstrap, bootstrap_sandboxes
+from castari import batches
+from castari.bootstrap import deploying, stores, vendor
 from castari.errors import VendorUnavailable
 from castari.observability import logger, metrics, tracer
 from castari.triggers import deploys_of
@@ -16,13 +17,13 @@ _RETRY_SECONDS = 5
 
 def _deploy(body: str) -> None:
     for wish in deploys_of(body):
-        result = bootstrap_sandboxes.run(bootstrap_sandboxes.deploys().deploy(wish))
+        result = vendor.run(deploying.deploys().deploy(wish))
         logger.info("deploy", extra={**wish.agent.model_dump(), "key": wish.bundle_key, "result": result})
 
 
 def _release(receipt_handle: str) -> None:
     with suppress(VendorUnavailable):
-        bootstrap.deploy_queue().release(receipt_handle, seconds=_RETRY_SECONDS)
+        stores.deploy_queue().release(receipt_handle, seconds=_RETRY_SECONDS)
 
 
 @tracer.capture_lambda_handler(capture_response=False)

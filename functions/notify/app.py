@@ -6,7 +6,9 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from castari import batches, bootstrap, bootstrap_callbacks
+from castari import batches
+from castari.bootstrap import callbacks, stores
+from castari.bootstrap.settings import settings
 from castari.errors import VendorUnavailable
 from castari.messages import DeliverCallback
 from castari.observability import logger, metrics, tracer
@@ -18,19 +20,19 @@ _GIVEN_UP_SECONDS = 60
 
 def _deliver(body: str) -> None:
     message = DeliverCallback.model_validate_json(body)
-    done = asyncio.run(bootstrap_callbacks.deliveries().deliver(message.invocation_id))
+    done = asyncio.run(callbacks.deliveries().deliver(message.invocation_id))
     logger.info("notify", extra={"invocation_id": message.invocation_id, "result": done.result})
     if done.again_seconds is not None:
         raise batches.Later(done.again_seconds)
     if done.gave_up:
         metrics.add_metric("CallbacksGivenUp", "Count", 1)
-        longest = bootstrap.settings().limits.callback_longest_pause_seconds
+        longest = settings().limits.callback_longest_pause_seconds
         raise batches.Later(min(_GIVEN_UP_SECONDS, longest))
 
 
 def _postpone(receipt_handle: str, seconds: int) -> None:
     with suppress(VendorUnavailable):
-        bootstrap.callback_queue().release(receipt_handle, seconds=seconds)
+        stores.callback_queue().release(receipt_handle, seconds=seconds)
 
 
 @tracer.capture_lambda_handler(capture_response=False)

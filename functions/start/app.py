@@ -5,7 +5,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from castari import batches, bootstrap, bootstrap_sandboxes
+from castari import batches
+from castari.bootstrap import invoking, stores, vendor
 from castari.errors import VendorUnavailable
 from castari.messages import WORK
 from castari.observability import logger, metrics, tracer
@@ -16,13 +17,13 @@ _RETRY_SECONDS = 10
 
 def _start(body: str) -> None:
     work = WORK.validate_json(body)
-    result = bootstrap_sandboxes.run(bootstrap_sandboxes.starts().carry_out(work))
+    result = vendor.run(invoking.starts().carry_out(work))
     logger.info("start", extra={**work.model_dump(mode="json"), "result": result})
 
 
 def _release(receipt_handle: str) -> None:
     with suppress(VendorUnavailable):
-        bootstrap.invocation_queue().release(receipt_handle, seconds=_RETRY_SECONDS)
+        stores.invocation_queue().release(receipt_handle, seconds=_RETRY_SECONDS)
 
 
 @tracer.capture_lambda_handler(capture_response=False)

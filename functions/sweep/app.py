@@ -4,19 +4,20 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from castari import batches, bootstrap_sandboxes
+from castari import batches
+from castari.bootstrap import sweeping, vendor
 from castari.messages import MAINTENANCE
 from castari.observability import logger, metrics, tracer
 
 
 def _carry_out(body: str) -> None:
     message = MAINTENANCE.validate_json(body)
-    result = bootstrap_sandboxes.run(bootstrap_sandboxes.removals().carry_out(message))
+    result = vendor.run(sweeping.removals().carry_out(message))
     logger.info("maintenance", extra={**message.model_dump(mode="json"), "result": result})
 
 
 def _sweep() -> None:
-    done = bootstrap_sandboxes.run(bootstrap_sandboxes.sweep().sweep())
+    done = vendor.run(sweeping.sweep().sweep())
     logger.info("sweep", extra=dict(done))
     metrics.add_metric("Sweeps", "Count", 1)
     for name, count in done.items():

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from castari import admin, bootstrap, bootstrap_sandboxes
+from castari import admin
+from castari.bootstrap import clients, deploying, invoking, sweeping, tables, vendor
 from castari.ids import new_id
 from castari.models import ActiveVersion
 from tests.fakes import FakeSandboxes, ScriptedRunner, SetClock
@@ -71,7 +72,7 @@ def empty_tables(stack: dict[str, str]) -> None:
         ("WARM_TABLE", ["version_id", "sandbox_id"]),
         ("CAPACITY_TABLE", ["kind", "place"]),
     ):
-        client, name = bootstrap.dynamodb(), stack[table]
+        client, name = clients.dynamodb(), stack[table]
         for page in client.get_paginator("scan").paginate(TableName=name):
             for row in page["Items"]:
                 client.delete_item(TableName=name, Key={key: row[key] for key in keys})
@@ -81,20 +82,20 @@ def empty_tables(stack: dict[str, str]) -> None:
 def sandboxes(stack: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSandboxes]:
     """A sandbox service in memory, under the real functions."""
     service = FakeSandboxes(SetClock(), ScriptedRunner(stack["RESULT_BUCKET"]))
-    cached = [each for each in vars(bootstrap_sandboxes).values() if hasattr(each, "cache_clear")]
-    built = [each for each in cached if each.__module__ == bootstrap_sandboxes.__name__]
-    monkeypatch.setattr(bootstrap_sandboxes, "sandboxes", lambda: service)
+    monkeypatch.setattr(vendor, "sandboxes", lambda: service)
     yield service
-    bootstrap_sandboxes._runner().close()
-    for each in built:
-        each.cache_clear()
+    vendor._runner().close()
+    for module in (vendor, invoking, deploying, sweeping):
+        for each in vars(module).values():
+            if hasattr(each, "cache_clear") and each.__module__ == module.__name__:
+                each.cache_clear()
 
 
 @pytest.fixture
 def poet(account: Account, sandboxes: FakeSandboxes) -> Account:
     """A user with an active agent `poet`."""
     account.api.request("POST", "/agents", {"name": "Poet"})
-    table = bootstrap.agents_table()
+    table = tables.agents_table()
     sandboxes.snapshots["snapshot-1"] = "castari-base"
     version = ActiveVersion(version_id=new_id("ver"), number=1, snapshot_id="snapshot-1")
     changes = {"status": "active", "active_version": version, "latest_version_number": 1}

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from castari import admin, bootstrap
+from castari import admin
+from castari.bootstrap import tables
 from castari.ids import new_id
 from tests.gateway import Gateway
 
@@ -51,11 +52,11 @@ def test_a_key_is_made_from_the_tables_names_and_credentials_alone(stack: dict[s
 def test_a_second_key_for_the_same_address_is_the_same_users() -> None:
     email = f"{new_id('op')}@example.com"
     first = admin.create_key(email, "a", crud_per_minute=None, invoke_per_minute=None)
-    created_at = bootstrap.users_table().get(first["user_id"]).created_at
+    created_at = tables.users_table().get(first["user_id"]).created_at
     second = admin.create_key(email.upper() + " ", "b", crud_per_minute=None, invoke_per_minute=None)
     assert second["user_id"] == first["user_id"]
     assert second["key"] != first["key"]
-    assert bootstrap.users_table().get(first["user_id"]).created_at == created_at
+    assert tables.users_table().get(first["user_id"]).created_at == created_at
 
 
 @pytest.mark.usefixtures("stack")

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from castari import bootstrap
+from castari.bootstrap import catalogue, clients, tables
+from castari.bootstrap.settings import settings
 from castari.errors import RateLimited, Unauthorized
 from castari.services.authentication import Authentication
 from tests.functional.conftest import Account
@@ -18,7 +19,7 @@ NOON = datetime(2026, 1, 2, 12, 0, 20, tzinfo=UTC)
 
 
 def _at(moment: datetime) -> Authentication:
-    return replace(bootstrap.authentication(), clock=lambda: moment)
+    return replace(catalogue.authentication(), clock=lambda: moment)
 
 
 @pytest.mark.parametrize(
@@ -122,14 +123,14 @@ def test_an_admission_costs_one_call_also_when_it_begins_a_minute(account: Accou
 
 def test_a_worker_that_does_not_know_the_key_begins_its_minute_in_two_calls(account: Account) -> None:
     header = f"Bearer {account.api.key}"
-    bootstrap.api_keys_table().windows.clear()
+    tables.api_keys_table().windows.clear()
     assert _calls(lambda: _at(NOON).admit(header, "crud")) == ["UpdateItem"] * 2
     assert _at(NOON).admit(header, "crud").remaining == _at(NOON).admit(header, "crud").remaining + 1
 
 
 def test_a_minute_that_another_worker_began_is_counted_on(new_account: Callable[..., Account]) -> None:
     header = f"Bearer {new_account(crud_per_minute=3).api.key}"
-    table = bootstrap.api_keys_table()
+    table = tables.api_keys_table()
     _at(NOON).admit(header, "crud")
     earlier = dict(table.windows)
     next_minute = NOON + timedelta(minutes=1)
@@ -146,7 +147,7 @@ def test_a_minute_that_another_worker_began_is_counted_on(new_account: Callable[
 def _calls(act: Callable[[], object]) -> list[str]:
     """The calls to DynamoDB that an act makes."""
     calls: list[str] = []
-    events = bootstrap.dynamodb().meta.events
+    events = clients.dynamodb().meta.events
     events.register("before-call.dynamodb", lambda model, **_: calls.append(model.name), unique_id="count")
     act()
     events.unregister("before-call.dynamodb", unique_id="count")
@@ -196,7 +197,7 @@ def test_a_user_has_a_bounded_number_of_keys(account: Account) -> None:
 
 def test_no_key_is_stored_as_it_is(account: Account) -> None:
     assert account.api.key is not None
-    row = bootstrap.dynamodb().get_item(
-        TableName=bootstrap.settings().api_keys_table, Key={"prefix": {"S": account.prefix}}
+    row = clients.dynamodb().get_item(
+        TableName=settings().api_keys_table, Key={"prefix": {"S": account.prefix}}
     )
     assert account.api.key.rpartition("_")[2] not in str(row["Item"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from castari import bootstrap
+from castari.bootstrap import catalogue, clients, stores, tables
 from castari.clock import utc_now
 from castari.messages import MAINTENANCE, DeleteAgent, StopAgent
 from castari.models import ActiveVersion
@@ -24,11 +24,9 @@ CONTRACT = {
 
 
 def _maintenance(agent_id: str) -> list[Any]:
-    queue, found = bootstrap.maintenance_queue(), []
+    queue, found = stores.maintenance_queue(), []
     while (
-        messages := bootstrap.sqs()
-        .receive_message(QueueUrl=queue.url, MaxNumberOfMessages=10)
-        .get("Messages")
+        messages := clients.sqs().receive_message(QueueUrl=queue.url, MaxNumberOfMessages=10).get("Messages")
     ):
         found += [MAINTENANCE.validate_json(each["Body"]) for each in messages]
     return [message for message in found if getattr(message, "agent_id", None) == agent_id]
@@ -148,7 +146,7 @@ def test_a_deleted_agent_is_gone_at_once_and_its_remains_are_sent_for(account: A
 def test_stopping_takes_an_agent_out_of_service_and_sends_for_its_sandboxes(account: Account) -> None:
     agent = account.api.request("POST", "/agents", {"name": "Poet"}).json
     assert account.api.request("DELETE", "/agents/poet/sandbox").status == 409
-    table = bootstrap.agents_table()
+    table = tables.agents_table()
     table.update(table.get(account.user_id, "poet"), {"status": "active"})
     stopped = account.api.request("DELETE", "/agents/poet/sandbox")
     assert (stopped.status, stopped.json["status"]) == (200, "stopped")
@@ -161,10 +159,10 @@ def test_a_deploy_that_never_reports_back_is_not_shown_for_ever(
     account: Account, serving: bool, status: str
 ) -> None:
     account.api.request("POST", "/agents", {"name": "Poet"})
-    table = bootstrap.agents_table()
+    table = tables.agents_table()
     version = ActiveVersion(version_id="ver_1", number=1, snapshot_id="snap") if serving else None
     table.update(table.get(account.user_id, "poet"), {"status": "deploying", "active_version": version})
-    agents = bootstrap.agents()
+    agents = catalogue.agents()
     assert agents.get(account.user_id, "poet").status == "deploying"
     later = replace(agents, clock=lambda: utc_now() + timedelta(minutes=31))
     [seen] = later.list(account.user_id, limit=1, offset=0)

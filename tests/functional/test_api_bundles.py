@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from castari import bootstrap
 from castari.adapters.bundle_bucket import BundleBucket
 from castari.adapters.queues import Queue
+from castari.bootstrap import catalogue, clients, stores, tables
 from castari.errors import VendorUnavailable
 from castari.messages import DeployBundle, Message
 from castari.models import Agent, ApiKey
@@ -53,17 +53,17 @@ def _upload(account: Account, content: bytes, **query: object) -> Reply:
 
 
 def _agent(account: Account) -> Agent:
-    return bootstrap.agents().get(account.user_id, "poet")
+    return catalogue.agents().get(account.user_id, "poet")
 
 
 def _key(account: Account) -> ApiKey:
-    (key,) = bootstrap.api_keys_table().list(account.user_id, limit=1, offset=0)
+    (key,) = tables.api_keys_table().list(account.user_id, limit=1, offset=0)
     return key
 
 
 def _stored(key: str | None) -> bytes:
     assert key is not None
-    with bootstrap.bundle_bucket().open(key) as stream:
+    with stores.bundle_bucket().open(key) as stream:
         return stream.read()
 
 
@@ -157,9 +157,9 @@ class _DeadQueue(Queue):
 
 
 def test_a_bundle_that_cannot_be_stored_leaves_no_deploy_behind(poet: Account) -> None:
-    bucket = bootstrap.bundle_bucket()
+    bucket = stores.bundle_bucket()
     broken = _FullBucket(bucket.client, bucket.sandbox_client, bucket.name)
-    uploads = replace(bootstrap.uploads(), bucket=broken)
+    uploads = replace(catalogue.uploads(), bucket=broken)
     with pytest.raises(VendorUnavailable):
         uploads.upload(_key(poet), "poet", TAR, auto_deploy=True)
     assert (_agent(poet).status, _agent(poet).bundle_key) == ("draft", None)
@@ -167,8 +167,8 @@ def test_a_bundle_that_cannot_be_stored_leaves_no_deploy_behind(poet: Account) -
 
 def test_a_deploy_that_cannot_be_sent_leaves_the_agent_as_it_was(poet: Account) -> None:
     _upload(poet, TAR, auto_deploy="false")
-    queue = bootstrap.deploy_queue()
-    uploads = replace(bootstrap.uploads(), deploys=_DeadQueue(queue.client, queue.url))
+    queue = stores.deploy_queue()
+    uploads = replace(catalogue.uploads(), deploys=_DeadQueue(queue.client, queue.url))
     with pytest.raises(VendorUnavailable):
         uploads.deploy(_key(poet), "poet")
     assert _agent(poet).status == "draft"
@@ -216,10 +216,8 @@ def test_a_deploy_answers_at_once_and_is_queued(poet: Account) -> None:
     _upload(poet, TAR, auto_deploy="false")
     reply = poet.api.request("POST", "/agents/poet/deploy")
     assert (reply.status, reply.json["status"]) == (202, "deploying")
-    queue, bodies = bootstrap.deploy_queue(), []
-    while (
-        found := bootstrap.sqs().receive_message(QueueUrl=queue.url, MaxNumberOfMessages=10).get("Messages")
-    ):
+    queue, bodies = stores.deploy_queue(), []
+    while found := clients.sqs().receive_message(QueueUrl=queue.url, MaxNumberOfMessages=10).get("Messages"):
         bodies += [DeployBundle.model_validate_json(each["Body"]) for each in found]
     [message] = [each for each in bodies if each.agent.user_id == poet.user_id]
     assert message.bundle_key == _agent(poet).bundle_key

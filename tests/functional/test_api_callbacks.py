@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from castari import bootstrap, bootstrap_callbacks
 from castari.adapters.callbacks import CallbackAnswer
+from castari.bootstrap import callbacks, catalogue, clients, results, tables
+from castari.bootstrap.settings import settings
 from castari.services.deliveries import Deliveries
 from tests.fakes import FakeCallbackSender
 from tests.functional.conftest import Account
@@ -28,14 +29,14 @@ def receivers(monkeypatch: pytest.MonkeyPatch, stack: dict[str, str]) -> FakeCal
     assert stack
     receivers = FakeCallbackSender()
     deliveries = Deliveries(
-        bootstrap.invocations_table(),
-        bootstrap.agents_table(),
-        bootstrap.callbacks().table,
-        bootstrap_callbacks.callback_secrets(),
+        tables.invocations_table(),
+        tables.agents_table(),
+        results.callbacks().table,
+        callbacks.callback_secrets(),
         receivers,  # type: ignore[arg-type]
-        bootstrap.settings().limits,
+        settings().limits,
     )
-    monkeypatch.setattr(bootstrap_callbacks, "deliveries", lambda: deliveries)
+    monkeypatch.setattr(callbacks, "deliveries", lambda: deliveries)
     return receivers
 
 
@@ -132,8 +133,8 @@ def test_a_secret_is_shown_when_it_is_made_and_never_again(poet: Account) -> Non
     assert second["secret"] != first
     assert second["previous_valid_until"] > second["created_at"]
     row = json.dumps(
-        bootstrap.dynamodb().get_item(
-            TableName=bootstrap.settings().agents_table,
+        clients.dynamodb().get_item(
+            TableName=settings().agents_table,
             Key={"user_id": {"S": poet.user_id}, "slug": {"S": "poet"}},
         )["Item"]
     )
@@ -143,8 +144,8 @@ def test_a_secret_is_shown_when_it_is_made_and_never_again(poet: Account) -> Non
 
 def test_secrets_made_at_the_same_time_lose_none_that_was_shown_last(poet: Account) -> None:
     made = [make_secret(poet) for _ in range(4)]
-    agent = bootstrap.agents().get(poet.user_id, "poet")
-    signing = [each.get_secret_value() for each in bootstrap_callbacks.callback_secrets().signing(agent)]
+    agent = catalogue.agents().get(poet.user_id, "poet")
+    signing = [each.get_secret_value() for each in callbacks.callback_secrets().signing(agent)]
     assert signing == [made[3], made[2]]
 
 

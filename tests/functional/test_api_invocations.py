@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from castari import bootstrap
+from castari.bootstrap import catalogue, clients, stores, tables
 from castari.ids import new_id
 from castari.messages import StartInvocation
 from castari.models import ActiveVersion, Failure, Invocation
@@ -21,7 +21,7 @@ CONTRACT = {
 @pytest.fixture
 def poet(account: Account) -> Account:
     account.api.request("POST", "/agents", {"name": "Poet"})
-    table = bootstrap.agents_table()
+    table = tables.agents_table()
     version = ActiveVersion(version_id="ver_1", number=1, snapshot_id="snap")
     table.update(
         table.get(account.user_id, "poet"), {"status": "active", "active_version": version.model_dump()}
@@ -30,18 +30,16 @@ def poet(account: Account) -> Account:
 
 
 def _queued(invocation_id: str) -> bool:
-    queue, found = bootstrap.invocation_queue(), []
+    queue, found = stores.invocation_queue(), []
     while (
-        messages := bootstrap.sqs()
-        .receive_message(QueueUrl=queue.url, MaxNumberOfMessages=10)
-        .get("Messages")
+        messages := clients.sqs().receive_message(QueueUrl=queue.url, MaxNumberOfMessages=10).get("Messages")
     ):
         found += [StartInvocation.model_validate_json(each["Body"]).invocation_id for each in messages]
     return found.count(invocation_id) == 1
 
 
 def _finished(account: Account, **fields: Any) -> Invocation:
-    agent = bootstrap.agents().get(account.user_id, "poet")
+    agent = catalogue.agents().get(account.user_id, "poet")
     now = datetime.now(UTC)
     invocation = Invocation(
         invocation_id=new_id("inv"),
@@ -52,7 +50,7 @@ def _finished(account: Account, **fields: Any) -> Invocation:
         deadline_at=now + timedelta(hours=1),
         **{"session_id": new_id("sess"), "created_at": now, **fields},
     )
-    bootstrap.invocations_table().create(invocation)
+    tables.invocations_table().create(invocation)
     return invocation
 
 
@@ -98,7 +96,7 @@ def test_a_prompt_of_two_megabytes_is_too_large(poet: Account) -> None:
 def test_a_long_prompt_is_kept_out_of_the_row(poet: Account) -> None:
     prompt = "long " * 100_000
     invocation_id = poet.api.request("POST", PATH, {"prompt": prompt}).json["invocation_id"]
-    invocation = bootstrap.invocations_table().get(invocation_id)
+    invocation = tables.invocations_table().get(invocation_id)
     assert (invocation.prompt, invocation.prompt_key) == (None, f"prompts/{invocation_id}")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from castari import bootstrap
+from castari.bootstrap import catalogue, clients, tables
 from castari.ids import new_id
 from castari.models import ActiveVersion, Invocation, Session, Version
 from tests.functional.conftest import Account
@@ -81,10 +81,10 @@ def estate(account: Account) -> Estate:
         version=ActiveVersion(version_id=version.version_id, number=1, snapshot_id="snap"),
         created_at=now, last_used_at=now, expires_at=now + timedelta(hours=1),
     )  # fmt: skip
-    bootstrap.dynamodb().put_item(**bootstrap.sessions_table().creation(session))
-    bootstrap.versions_table().create(version)
-    bootstrap.invocations_table().create(invocation)
-    table = bootstrap.agents_table()
+    clients.dynamodb().put_item(**tables.sessions_table().creation(session))
+    tables.versions_table().create(version)
+    tables.invocations_table().create(invocation)
+    table = tables.agents_table()
     active = ActiveVersion(version_id=version.version_id, number=1, snapshot_id="snap")
     table.update(table.get(account.user_id, "poet"), {"status": "active", "active_version": active})
     names = {
@@ -105,13 +105,13 @@ def test_another_user_gets_404(
     estate: Estate, new_account: Callable[..., Account], method: str, route: str
 ) -> None:
     thief, path = new_account(), estate.path(route)
-    before = bootstrap.agents().get(estate.owner.user_id, "poet")
+    before = catalogue.agents().get(estate.owner.user_id, "poet")
     assert _send(thief, method, route, path).status == 404
     # Not even an agent of the same slug leads to what belongs to the other.
     thief.api.request("POST", "/agents", {"name": "Poet"})
     if set(re.findall(r"\{(\w+)\}", route)) != {"slug"}:
         assert _send(thief, method, route, path).status == 404
-    assert bootstrap.agents().get(estate.owner.user_id, "poet") == before
+    assert catalogue.agents().get(estate.owner.user_id, "poet") == before
     assert estate.owner.api.request("GET", "/auth/me").status == 200
 
 

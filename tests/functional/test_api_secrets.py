@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
-from castari import bootstrap
 from castari.adapters.secret_store import SecretStore
+from castari.bootstrap import catalogue, clients, stores, tables
+from castari.bootstrap.settings import settings
 from castari.errors import Conflict
 from tests.functional.conftest import Account
 from tests.gateway import Gateway
@@ -22,8 +23,8 @@ def poet(account: Account) -> Account:
 
 
 def _values(account: Account) -> dict[str, str]:
-    agent = bootstrap.agents().get(account.user_id, "poet")
-    read = bootstrap.secret_store().read(agent.agent_id, agent.secret_version_id)
+    agent = catalogue.agents().get(account.user_id, "poet")
+    read = stores.secret_store().read(agent.agent_id, agent.secret_version_id)
     return {key: value.get_secret_value() for key, value in read.items()}
 
 
@@ -44,8 +45,8 @@ def test_a_secret_is_set_listed_replaced_and_deleted_without_its_value_coming_ou
 
 def test_the_row_of_the_agent_holds_no_value(poet: Account) -> None:
     poet.api.request("POST", PATH, {"key": "TOKEN", "value": "swordfish"})
-    row = bootstrap.dynamodb().get_item(
-        TableName=bootstrap.settings().agents_table,
+    row = clients.dynamodb().get_item(
+        TableName=settings().agents_table,
         Key={"user_id": {"S": poet.user_id}, "slug": {"S": "poet"}},
     )["Item"]
     assert "TOKEN" in str(row)
@@ -87,7 +88,7 @@ def test_of_secrets_set_at_once_none_is_lost(poet: Account) -> None:
     keys = [f"KEY_{number}" for number in range(5)]
 
     def set_secret(key: str) -> None:
-        bootstrap.secrets().set(poet.user_id, "poet", key, SecretStr(key.lower()))
+        catalogue.secrets().set(poet.user_id, "poet", key, SecretStr(key.lower()))
 
     with ThreadPoolExecutor(5) as pool:
         list(pool.map(set_secret, keys))
@@ -99,15 +100,15 @@ class _Interrupted(SecretStore):
     """A store in front of whose every write another request changes the secrets."""
 
     def write(self, agent_id: str, values: object) -> str:
-        agent = bootstrap.agents_table().find(agent_id)
+        agent = tables.agents_table().find(agent_id)
         assert agent is not None
-        bootstrap.secrets().set(agent.user_id, agent.slug, "OTHER", SecretStr("x"))
+        catalogue.secrets().set(agent.user_id, agent.slug, "OTHER", SecretStr("x"))
         return super().write(agent_id, values)  # type: ignore[arg-type]
 
 
 def test_a_change_that_never_gets_its_turn_says_to_try_again(poet: Account) -> None:
-    store = bootstrap.secret_store()
-    secrets = replace(bootstrap.secrets(), store=_Interrupted(store.client, store.prefix))
+    store = stores.secret_store()
+    secrets = replace(catalogue.secrets(), store=_Interrupted(store.client, store.prefix))
     with pytest.raises(Conflict, match="try again"):
         secrets.set(poet.user_id, "poet", "TOKEN", SecretStr("x"))
     assert set(_values(poet)) == {"OTHER"}

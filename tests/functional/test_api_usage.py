@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from castari import bootstrap
+from castari.bootstrap import tables
 from castari.ids import new_id
 from castari.models import ActiveVersion, DailyUsage, Version
 from tests.functional.conftest import Account
@@ -13,7 +13,7 @@ from tests.gateway import Gateway
 
 def _use(user_id: str, days_ago: int, *, tokens: int, cost_micro_dollars: int) -> None:
     day = datetime.now(UTC).date() - timedelta(days=days_ago)
-    bootstrap.usage_table().add(
+    tables.usage_table().add(
         user_id,
         DailyUsage(
             date=day,
@@ -75,9 +75,9 @@ def test_versions_are_listed_newest_first_and_say_which_is_active(account: Accou
         for number in (1, 2)
     ]
     for version in sorted(made, key=lambda each: each.number):
-        bootstrap.versions_table().create(version)
+        tables.versions_table().create(version)
     first = min(made, key=lambda each: each.version_id)
-    table = bootstrap.agents_table()
+    table = tables.agents_table()
     table.update(
         table.get(account.user_id, "poet"),
         {"active_version": ActiveVersion(version_id=first.version_id, number=1, snapshot_id="s")},

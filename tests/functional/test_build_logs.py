@@ -4,7 +4,7 @@ import json
 
 from pydantic import SecretStr
 
-from castari import bootstrap
+from castari.bootstrap import catalogue, tables
 from castari.errors import VendorUnavailable
 from castari.models import LogEntry
 from castari.services.build_logs import BuildLog
@@ -46,7 +46,7 @@ async def test_a_failed_build_ends_its_log_with_why(world: World, project: Proje
 async def test_a_build_secret_cut_between_two_pieces_is_kept_out(world: World, project: Project) -> None:
     agent = project.agent
     secret = "-----BEGIN KEY-----\nabcdef\n-----END KEY-----"
-    bootstrap.secrets().set(agent.user_id, agent.slug, "DEPLOY_KEY", SecretStr(secret))
+    catalogue.secrets().set(agent.user_id, agent.slug, "DEPLOY_KEY", SecretStr(secret))
     world.runner.build_output["install"] = ["key: -----BEGIN KEY", "-----\nabc", "def\n-----END KEY-----!\n"]
     manifest = json.dumps(MANIFEST | {"build_secrets": ["DEPLOY_KEY"]})
     await project.deploy(LOCKED | {"castari.json": manifest})
@@ -76,7 +76,7 @@ def test_a_log_that_cannot_be_written_is_no_reason_to_fail() -> None:
 
 def test_the_log_of_a_worker_that_was_replaced_goes_nowhere(stack: dict[str, str]) -> None:
     assert stack
-    table, name = bootstrap.build_logs_table(), unique()
+    table, name = tables.build_logs_table(), unique()
     stale, fresh = BuildLog(table, name), BuildLog(table, name)
     stale.note("one")
     fresh.note("two")
@@ -85,7 +85,7 @@ def test_the_log_of_a_worker_that_was_replaced_goes_nowhere(stack: dict[str, str
 
 
 def test_a_log_is_read_from_any_entry_on_and_removed_whole(world: World) -> None:
-    table, name = bootstrap.build_logs_table(), unique()
+    table, name = tables.build_logs_table(), unique()
     for offset in range(60):
         table.append(
             LogEntry(version_id=name, offset=offset, at=world.clock(), kind="note", step="", text=str(offset))

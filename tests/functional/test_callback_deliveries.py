@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from castari import bootstrap
 from castari.adapters.callbacks import CallbackAnswer
+from castari.bootstrap import results, tables
 from castari.errors import CallbackForbidden, CallbackUnanswered, VendorUnavailable
 from castari.messages import DeleteAgent, DeliverCallback
 from castari.models import Agent, Invocation
@@ -43,7 +43,7 @@ class Told:
 
     @property
     def row(self) -> Invocation:
-        return bootstrap.invocations_table().get(self.invocation.invocation_id)
+        return tables.invocations_table().get(self.invocation.invocation_id)
 
     @property
     def state(self) -> tuple[str, int, int | None]:
@@ -52,7 +52,7 @@ class Told:
 
     def watched(self) -> bool:
         """Whether sweep looks after it."""
-        due = bootstrap.callbacks().table.overdue(self.world.clock() + timedelta(days=9))
+        due = results.callbacks().table.overdue(self.world.clock() + timedelta(days=9))
         return self.invocation.invocation_id in {each.invocation_id for each in due}
 
 

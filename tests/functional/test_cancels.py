@@ -5,8 +5,8 @@ from typing import cast
 
 import pytest
 
-from castari import bootstrap
 from castari.adapters.tables.invocations import InvocationsTable
+from castari.bootstrap import tables
 from castari.errors import NotFound, VendorUnavailable
 from castari.messages import DestroySandbox
 from castari.models import Invocation
@@ -24,7 +24,7 @@ def endless(world: World) -> World:
 
 def counted(world: World, invocation: Invocation) -> int:
     today = world.clock().date()
-    return sum(day.invocation_count for day in bootstrap.usage_table().list(invocation.user_id, today, today))
+    return sum(day.invocation_count for day in tables.usage_table().list(invocation.user_id, today, today))
 
 
 def destroyed(world: World) -> list[str]:

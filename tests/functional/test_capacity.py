@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from castari import bootstrap
+from castari.bootstrap import clients
 from castari.messages import StartInvocation
 from castari.models import Agent
 from tests.simulation import PlannedSandboxes, Simulation
@@ -168,7 +168,7 @@ async def _requests_of(world: World, runs: int) -> int:
     simulation = _simulation(world, (1, 1), creates_per_second=5, sandboxes_at_once=1)
     (agent,) = _agents(simulation, one=0)
     counted: list[object] = []
-    events = bootstrap.dynamodb().meta.events
+    events = clients.dynamodb().meta.events
     events.register(
         "before-call.dynamodb", lambda **call: counted.append(call["model"].name), unique_id="count"
     )

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
-from castari import bootstrap
 from castari.adapters.bundle_bucket import checkout_key, is_checkout
+from castari.bootstrap import stores, tables
 from castari.models import Agent
 from castari.services.checkouts import Checkouts
 from tests.gateway import Gateway
@@ -36,7 +36,7 @@ class Repository:
 
     @property
     def agent(self) -> Agent:
-        return bootstrap.agents_table().get(self._agent.user_id, self._agent.slug)
+        return tables.agents_table().get(self._agent.user_id, self._agent.slug)
 
     async def deploy(self) -> str:
         worker = self._world.worker()
@@ -45,14 +45,14 @@ class Repository:
         return await deploys.deploy(self._world.request(self._agent, self.key))
 
     def keep_secret(self, name: str, value: str) -> None:
-        version = bootstrap.secret_store().write(self._agent.agent_id, {name: SecretStr(value)})
-        bootstrap.agents_table().update(self.agent, {"secret_version_id": version})
+        version = stores.secret_store().write(self._agent.agent_id, {name: SecretStr(value)})
+        tables.agents_table().update(self.agent, {"secret_version_id": version})
 
     async def _resolve(self, _host: str, _port: int) -> Sequence[str]:
         return self.addresses
 
     async def _clone(self) -> None:
-        bootstrap.bundle_bucket().put(self.key, tar_gz(), content_type="application/gzip")
+        stores.bundle_bucket().put(self.key, tar_gz(), content_type="application/gzip")
 
 
 async def test_the_branch_is_cloned_in_a_sandbox_of_its_own_and_built_in_another(world: World) -> None:
@@ -95,7 +95,7 @@ async def test_a_clone_that_fails_says_why_and_leaves_no_sandbox(world: World) -
 def test_a_deploy_over_http_of_an_agent_from_git_needs_no_bundle(api: Gateway) -> None:
     api.request("POST", "/agents", {"name": "g", "slug": "g", "source_type": "git", "git_repo_url": URL})
     assert api.request("POST", "/agents/g/deploy").status == 202
-    key = bootstrap.agents_table().get(_user_id(api), "g").bundle_key
+    key = tables.agents_table().get(_user_id(api), "g").bundle_key
     assert key is not None
     assert is_checkout(key)
 

@@ -13,8 +13,8 @@ from random import Random
 
 import pytest
 
-from castari import bootstrap
 from castari.adapters.callbacks import CallbackAnswer
+from castari.bootstrap import tables
 from castari.errors import CastariError, SandboxLost
 from castari.messages import (
     DeleteAgent,
@@ -61,7 +61,7 @@ class Story:
     async def started(self) -> Invocation:
         queued = self.queued()
         await self.world.worker().starts.start(queued.invocation_id)
-        return bootstrap.invocations_table().get(queued.invocation_id)
+        return tables.invocations_table().get(queued.invocation_id)
 
 
 async def _call(worker: Worker, story: Story) -> None:

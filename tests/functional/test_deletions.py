@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from castari import bootstrap
+from castari.bootstrap import tables
 from castari.errors import VendorUnavailable
 from castari.messages import DeleteAgent
 from castari.models import Agent
@@ -58,12 +58,12 @@ async def test_a_deletion_that_is_interrupted_says_where_and_goes_on_from_there(
     message = _message(world, agent)
     with pytest.raises(VendorUnavailable):
         await broken.removals.carry_out(message)
-    (deletion,) = bootstrap.deletions_table().list(agent.user_id)
+    (deletion,) = tables.deletions_table().list(agent.user_id)
     assert list(deletion.done) == STEPS[: STEPS.index(step)]
     assert deletion.left == STEPS[STEPS.index(step) :]
     assert deletion.message == f"interrupted at {step}: AWS has a bad day"
     assert await worker.removals.carry_out(message) == "everything removed"
-    assert bootstrap.deletions_table().list(agent.user_id) == []
+    assert tables.deletions_table().list(agent.user_id) == []
     assert not list(worker.versions.all(agent.agent_id))
 
 
@@ -71,8 +71,8 @@ def test_deletions_under_way_are_listed_for_their_owner_only(
     account: Account, new_account: Any, world: World
 ) -> None:
     agent = account.api.request("POST", "/agents", {"name": "Poet"}).json
-    stored = bootstrap.agents_table().get(account.user_id, "poet")
-    bootstrap.deletions_table().put(
+    stored = tables.agents_table().get(account.user_id, "poet")
+    tables.deletions_table().put(
         deletion_of(_message(world, stored)).model_copy(update={"done": ("sandboxes",)})
     )
     (listed,) = account.api.request("GET", "/deletions").json

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from castari import bootstrap
 from castari.adapters.queues import Queue
+from castari.bootstrap import catalogue, stores, tables
 from castari.errors import CastariError, SandboxLost, VendorRateLimited, VendorUnavailable
 from castari.messages import CheckDeploy, Message
 from castari.models import Version
@@ -163,7 +163,7 @@ async def test_a_later_deploy_that_failed_does_not_hide_that_the_early_one_serve
 async def test_an_agent_that_was_stopped_meanwhile_stays_stopped(world: World, project: Project) -> None:
     version = _begun(project)
     world.sandboxes.snapshots["snapshot-of-1"] = "base"
-    bootstrap.agents_table().update(project.agent, {"status": "stopped"})
+    tables.agents_table().update(project.agent, {"status": "stopped"})
     log = project.worker.deploys._log(version)
     await project.worker.handovers.hand_over(project.agent, version, log)
     assert project.agent.status == "stopped"
@@ -172,7 +172,7 @@ async def test_an_agent_that_was_stopped_meanwhile_stays_stopped(world: World, p
 
 async def test_an_agent_deleted_meanwhile_does_not_come_back(project: Project) -> None:
     version = _begun(project)
-    bootstrap.agents_table().delete(project.agent)
+    tables.agents_table().delete(project.agent)
     assert project.worker.switches.switch_to(version, None) is None
 
 
@@ -201,7 +201,7 @@ async def test_past_its_deadline_a_build_is_shown_as_failed(project: Project) ->
     overdue = version.model_copy(update={"deadline_at": request.requested_at - timedelta(days=1)})
     project.worker.versions.create(overdue)
     agent = project.agent
-    _, seen = bootstrap.versions().get(agent.user_id, agent.slug, version.version_id)
+    _, seen = catalogue.versions().get(agent.user_id, agent.slug, version.version_id)
     assert (seen.status, seen.message) == ("failed", "the deploy did not end in time: deploy again")
 
 
@@ -245,8 +245,8 @@ def test_a_message_that_nobody_understands_is_delivered_again_soon_until_it_is_a
 ) -> None:
     assert account
     released.clear()
-    queue = bootstrap.deploy_queue()
-    monkeypatch.setattr(bootstrap, "deploy_queue", lambda: _Releases(queue.client, queue.url))
+    queue = stores.deploy_queue()
+    monkeypatch.setattr(stores, "deploy_queue", lambda: _Releases(queue.client, queue.url))
     event = json.loads((EVENTS / "deploy_requested.json").read_text())
     event["Records"][0]["body"] = body
     answered: Any = importlib.import_module("functions.deploy.app").handler(event, Context())

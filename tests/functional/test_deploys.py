@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from castari import bootstrap
+from castari.bootstrap import catalogue, stores
 from castari.errors import VendorRateLimited
 from castari.messages import AgentKey
 from tests.project import Project
@@ -178,8 +178,8 @@ def _then_no_more_sandboxes(world: World) -> Any:
 
 async def test_build_secrets_reach_the_install_only_and_no_snapshot(world: World, project: Project) -> None:
     agent = project.agent
-    bootstrap.secrets().set(agent.user_id, agent.slug, "NPM_TOKEN", SecretStr("npm_s3cret"))
-    bootstrap.secrets().set(agent.user_id, agent.slug, "OTHER", SecretStr("other"))
+    catalogue.secrets().set(agent.user_id, agent.slug, "NPM_TOKEN", SecretStr("npm_s3cret"))
+    catalogue.secrets().set(agent.user_id, agent.slug, "OTHER", SecretStr("other"))
     files = LOCKED | {"castari.json": json.dumps(MANIFEST | {"build_secrets": ["NPM_TOKEN"]})}
     assert await project.deploy(files) == "active as version 1"
     first, second = world.runner.builds
@@ -195,7 +195,7 @@ async def test_build_secrets_reach_the_install_only_and_no_snapshot(world: World
 
 async def test_a_build_secret_in_the_output_is_not_kept(world: World, project: Project) -> None:
     agent = project.agent
-    bootstrap.secrets().set(agent.user_id, agent.slug, "NPM_TOKEN", SecretStr("npm_s3cret"))
+    catalogue.secrets().set(agent.user_id, agent.slug, "NPM_TOKEN", SecretStr("npm_s3cret"))
     world.runner.build_failures["install"] = {"reason": "no", "remedy": "mend", "tail": "401 for npm_s3cret"}
     await project.deploy(LOCKED | {"castari.json": json.dumps(MANIFEST | {"build_secrets": ["NPM_TOKEN"]})})
     assert "401 for [secret]" in str(project.agent.status_message)
@@ -216,5 +216,5 @@ async def test_a_bundle_for_nobody_is_passed_over(project: Project) -> None:
 
 async def test_a_bundle_that_was_deleted_meanwhile_says_so(project: Project) -> None:
     key = project.put()
-    bootstrap.bundle_bucket().delete([key])
+    stores.bundle_bucket().delete([key])
     assert (await project.deploy(key=key)).startswith("failed: the bundle is gone")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from castari import bootstrap
+from castari.bootstrap import stores, tables
 from castari.clock import utc_now
 from castari.errors import NotFound, RateLimited, Unauthorized
 from castari.http.invoking import likely_claims
@@ -35,11 +35,11 @@ class _Platform:
 
     def __init__(self, world: World, account: Account) -> None:
         self.reads: list[str] = []
-        agents: Any = _Noting(bootstrap.agents_table(), self.reads)
-        warm: Any = _Noting(bootstrap.warm_table(), self.reads)
+        agents: Any = _Noting(tables.agents_table(), self.reads)
+        warm: Any = _Noting(tables.warm_table(), self.reads)
         now = utc_now()  # No minute begins meanwhile.
-        self.keys = Authentication(bootstrap.api_keys_table(), lambda: now)
-        service = Agents(agents, bootstrap.deletions_table(), bootstrap.maintenance_queue(), Limits())
+        self.keys = Authentication(tables.api_keys_table(), lambda: now)
+        service = Agents(agents, tables.deletions_table(), stores.maintenance_queue(), Limits())
         self.foresight = Foresight(self.keys, service, warm)
         self.agent = world.agent(user_id=account.user_id, slug=new_id("agent").replace("_", "-"))
         self.header = f"Bearer {account.api.key}"
@@ -74,7 +74,7 @@ def _warm(platform: _Platform, version_id: str) -> WarmSandbox:
         created_at=now,
         expires_at=now,
     )
-    bootstrap.warm_table().put(warm)
+    tables.warm_table().put(warm)
     return warm
 
 
@@ -101,7 +101,7 @@ def test_agent_and_warm_sandboxes_are_read_ahead_for_a_known_key_and_no_second_t
 def test_a_version_that_serves_since_is_looked_up_again(platform: _Platform) -> None:
     platform.served()
     version = ActiveVersion(version_id=new_id("ver"), number=2, snapshot_id="snapshot")
-    bootstrap.agents_table().update(platform.agent, {"active_version": version})
+    tables.agents_table().update(platform.agent, {"active_version": version})
     warm = _warm(platform, version.version_id)
     foreseen = platform.begin()
     assert foreseen.agent(platform.agent.user_id).active_version == version
@@ -136,7 +136,7 @@ def test_a_key_over_its_limit_reads_ahead_no_more(world: World, new_account: Cal
 
 def test_an_agent_that_is_gone_is_not_found_by_whoever_is_let_in(platform: _Platform) -> None:
     platform.served()
-    bootstrap.agents_table().delete(platform.agent)
+    tables.agents_table().delete(platform.agent)
     foreseen = platform.begin()
     with pytest.raises(NotFound, match="Agent not found"):
         foreseen.agent(platform.agent.user_id)

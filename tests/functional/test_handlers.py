@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from castari import bootstrap
+from castari.bootstrap import stores
 from castari.errors import SandboxLost, SandboxMissing, VendorUnavailable
 from castari.triggers import deploys_of, stored_keys
 from tests.fakes import FakeSandboxes, ScriptedRunner
@@ -130,7 +130,7 @@ def test_a_result_of_nobody_is_passed_over(sandboxes: FakeSandboxes) -> None:
 
 def test_a_stored_bundle_is_deployed(poet: Account, sandboxes: FakeSandboxes) -> None:
     key = f"bundles/{poet.user_id}/poet/release 1+2.tar.gz"
-    bootstrap.bundle_bucket().put(key, tar_gz(), content_type="application/gzip")
+    stores.bundle_bucket().put(key, tar_gz(), content_type="application/gzip")
     body = json.loads(event("deploy_bundle_stored")["Records"][0]["body"])
     body["Records"][0]["s3"]["object"]["key"] = key.replace("+", "%2B").replace(" ", "+")
     assert handle("deploy", queued("deploy_bundle_stored", body)) == {"batchItemFailures": []}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from castari import bootstrap
+from castari.bootstrap import tables
 from castari.errors import Unprocessable, VendorUnavailable
 from castari.models import ActiveVersion, Agent
 from castari.services.requests import request_key
@@ -21,7 +21,7 @@ PATH = "/agents/poet/invocations"
 @pytest.fixture
 def poet(account: Account) -> Account:
     account.api.request("POST", "/agents", {"name": "Poet"})
-    table = bootstrap.agents_table()
+    table = tables.agents_table()
     version = ActiveVersion(version_id="ver_1", number=1, snapshot_id="snap")
     table.update(
         table.get(account.user_id, "poet"), {"status": "active", "active_version": version.model_dump()}
@@ -34,7 +34,7 @@ def _post(account: Account, key: str, body: dict[str, Any]) -> Reply:
 
 
 def _rows(agent: Agent) -> int:
-    return len(bootstrap.invocations_table().list_for_agent(agent.agent_id, limit=100, offset=0))
+    return len(tables.invocations_table().list_for_agent(agent.agent_id, limit=100, offset=0))
 
 
 def test_the_same_key_and_body_lead_to_the_same_invocation(poet: Account) -> None:
@@ -63,7 +63,7 @@ def test_a_key_that_is_none_is_refused_by_name(poet: Account, key: str) -> None:
 
 def test_keys_are_of_one_user_and_one_agent(poet: Account, world: World) -> None:
     poet.api.request("POST", "/agents", {"name": "Other"})
-    agents = [bootstrap.agents_table().get(poet.user_id, slug) for slug in ("poet", "other")]
+    agents = [tables.agents_table().get(poet.user_id, slug) for slug in ("poet", "other")]
     agents.append(world.agent())
     assert len({request_key(agent, "a", {}).row_id for agent in agents}) == 3
 

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from castari import bootstrap
 from castari.adapters.queues import Queue
 from castari.adapters.tables.invocation_batches import PER_WRITE, InvocationBatchesTable
+from castari.bootstrap import clients, stores, tables
 from castari.errors import TooLarge, Unprocessable, VendorUnavailable
 from castari.messages import StartInvocation
 from castari.models import Agent, Invocation, RequestKey
@@ -26,7 +26,7 @@ def agent(world: World) -> Iterator[Agent]:
     """An agent whose invocations are gone after the test: a sweep of another one would see to them first."""
     made = world.agent()
     yield made
-    table = InvocationBatchesTable(bootstrap.invocations_table())
+    table = InvocationBatchesTable(tables.invocations_table())
     for batch in batched(rows(made)):
         table.delete(batch)
 
@@ -37,7 +37,7 @@ def worker(world: World) -> Worker:
 
 
 def batches(worker: Worker, table: object = None, queue: object = None) -> InvocationBatches:
-    real = InvocationBatchesTable(bootstrap.invocations_table())
+    real = InvocationBatchesTable(tables.invocations_table())
     return InvocationBatches(
         worker.invocations,
         cast("InvocationBatchesTable", table or real),
@@ -47,7 +47,7 @@ def batches(worker: Worker, table: object = None, queue: object = None) -> Invoc
 
 
 def rows(agent: Agent) -> list[Invocation]:
-    return bootstrap.invocations_table().list_for_agent(agent.agent_id, limit=2_000, offset=0)
+    return tables.invocations_table().list_for_agent(agent.agent_id, limit=2_000, offset=0)
 
 
 def submit(to: InvocationBatches, agent: Agent, prompts: Sequence[str], **more: Any) -> list[Invocation]:
@@ -55,7 +55,7 @@ def submit(to: InvocationBatches, agent: Agent, prompts: Sequence[str], **more: 
 
 
 def prompts_of(made: Sequence[Invocation]) -> list[str | None]:
-    table = bootstrap.invocations_table()
+    table = tables.invocations_table()
     return [table.get(each.invocation_id).prompt for each in made]
 
 
@@ -87,8 +87,8 @@ def test_a_thousand_prompts_become_a_thousand_invocations_in_their_order(
 
 
 def test_what_dynamodb_leaves_undone_is_asked_for_again(worker: Worker, agent: Agent) -> None:
-    client = Halving(bootstrap.dynamodb())
-    table = replace(bootstrap.invocations_table(), client=cast("Any", client))
+    client = Halving(clients.dynamodb())
+    table = replace(tables.invocations_table(), client=cast("Any", client))
     prompts = [f"prompt {n}" for n in range(30)]
     made = submit(batches(worker, InvocationBatchesTable(table)), agent, prompts)
     assert client.left_undone > 0
@@ -99,7 +99,7 @@ def test_what_dynamodb_leaves_undone_is_asked_for_again(worker: Worker, agent: A
 def test_a_table_that_fails_in_the_middle_leaves_nothing_that_could_run(
     world: World, worker: Worker, agent: Agent
 ) -> None:
-    table = FailingOnce(InvocationBatchesTable(bootstrap.invocations_table()), after=2)
+    table = FailingOnce(InvocationBatchesTable(tables.invocations_table()), after=2)
     with pytest.raises(VendorUnavailable, match="none of the prompts was accepted"):
         submit(batches(worker, table), agent, ["x"] * 100)
     assert table.created > 0
@@ -114,13 +114,13 @@ def test_what_got_no_message_is_set_out_by_the_sweep(world: World, worker: Worke
     unsent = {each.invocation_id for each in made} - set(sent(world))
     assert {each.status for each in rows(agent)} == {"queued"}
     for invocation_id in unsent:
-        worker.requeues.remind(bootstrap.invocations_table().get(invocation_id))
+        worker.requeues.remind(tables.invocations_table().get(invocation_id))
     assert set(sent(world)) == {each.invocation_id for each in made}
 
 
 def test_the_queue_tries_again_what_it_could_not_take() -> None:
-    client = Picky(bootstrap.sqs())
-    queue = Queue(cast("Any", client), bootstrap.invocation_queue().url)
+    client = Picky(clients.sqs())
+    queue = Queue(cast("Any", client), stores.invocation_queue().url)
     ids = [unique() for _ in range(10)]
     assert queue.send_many([StartInvocation(invocation_id=each) for each in ids]) == 0
     assert client.refused > 0
@@ -149,7 +149,7 @@ def test_a_batch_that_broke_off_is_made_whole_by_the_same_request(
     world: World, worker: Worker, agent: Agent, after: int
 ) -> None:
     prompts = [f"prompt {n}" for n in range(150)]
-    table = FailingOnce(InvocationBatchesTable(bootstrap.invocations_table()), after=after)
+    table = FailingOnce(InvocationBatchesTable(tables.invocations_table()), after=after)
     with pytest.raises(VendorUnavailable):
         submit(batches(worker, table), agent, prompts, requests=keys(agent, prompts))
     made = submit(batches(world.worker()), agent, prompts, requests=keys(agent, prompts))
@@ -176,7 +176,7 @@ def test_over_http_the_ids_come_in_the_order_of_the_prompts(poet: Account) -> No
     assert first.json == again.json
     made = first.json["invocations"]
     assert [set(each) for each in made] == [{"invocation_id", "session_id", "status"}] * 3
-    table = bootstrap.invocations_table()
+    table = tables.invocations_table()
     assert [table.get(each["invocation_id"]).prompt for each in made] == ["a", "b", "c"]
 
 
@@ -197,8 +197,8 @@ def test_a_bad_batch_names_the_field(poet: Account, body: dict[str, Any], loc: l
 
 def _received() -> list[str]:
     found: list[str] = []
-    url = bootstrap.invocation_queue().url
-    while messages := bootstrap.sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+    url = stores.invocation_queue().url
+    while messages := clients.sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
         found += [json.loads(each["Body"])["invocation_id"] for each in messages]
     return found
 

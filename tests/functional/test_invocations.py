@@ -8,7 +8,7 @@ import time
 import pytest
 from pydantic import SecretStr
 
-from castari import bootstrap
+from castari.bootstrap import catalogue, tables
 from castari.errors import Conflict, SandboxLost, SandboxMissing, VendorRateLimited, VendorUnavailable
 from castari.messages import DestroySandbox, Refill, StartInvocation
 from castari.models import Agent
@@ -174,7 +174,7 @@ async def test_only_the_winner_of_both_roads_counts_usage(world: World) -> None:
     agent, worker = world.agent(), world.worker()
     invocation = await worker.call(agent)
     worker.completions.complete(invocation.invocation_id, 1)
-    (day,) = bootstrap.usage_table().list(agent.user_id, world.clock().date(), world.clock().date())
+    (day,) = tables.usage_table().list(agent.user_id, world.clock().date(), world.clock().date())
     assert day.invocation_count == 1
 
 
@@ -309,8 +309,8 @@ async def test_a_long_prompt_rides_by_url_and_a_short_one_in_the_environment(wor
 def _with_secrets(world: World, values: dict[str, str], agent: Agent | None = None) -> Agent:
     agent = agent or world.agent()
     for key, value in values.items():
-        bootstrap.secrets().set(agent.user_id, agent.slug, key, SecretStr(value))
-    return bootstrap.agents_table().get(agent.user_id, agent.slug)
+        catalogue.secrets().set(agent.user_id, agent.slug, key, SecretStr(value))
+    return tables.agents_table().get(agent.user_id, agent.slug)
 
 
 async def test_what_an_agent_says_it_used_is_kept_and_counted_once(world: World) -> None:
@@ -332,6 +332,6 @@ async def test_what_an_agent_says_it_used_is_kept_and_counted_once(world: World)
     assert (invocation.input_tokens, invocation.cost_micro_dollars) == (12, 400)
     assert invocation.run_milliseconds == 31
     worker.completions.complete(invocation.invocation_id, 1)
-    (day,) = bootstrap.usage_table().list(agent.user_id, world.clock().date(), world.clock().date())
+    (day,) = tables.usage_table().list(agent.user_id, world.clock().date(), world.clock().date())
     assert (day.invocation_count, day.input_tokens, day.output_tokens) == (2, 24, 6)
     assert day.cost_micro_dollars == 800

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from castari import bootstrap
+from castari.bootstrap import catalogue, results, tables
 from castari.errors import VendorRateLimited
 from castari.models import Agent, Invocation
 from castari.reports import RunReport
@@ -36,7 +36,7 @@ def preferring(account: Account, preference: str, **query: object) -> Reply:
 def is_queued(reply: Reply, sandboxes: FakeSandboxes) -> bool:
     location = f"/api/v1/agents/poet/invocations/{reply.json['invocation_id']}"
     assert (reply.status, reply.headers["location"], sandboxes.calls) == (202, location, [])
-    return bootstrap.invocations_table().get(reply.json["invocation_id"]).status == "queued"
+    return tables.invocations_table().get(reply.json["invocation_id"]).status == "queued"
 
 
 @pytest.mark.parametrize("preference", ["respond-async", "return=minimal, Respond-Async", "respond-async;x"])
@@ -105,7 +105,7 @@ def test_the_function_url_waits_for_what_had_to_go_by_the_queue(
 
 def _finish_what_is_queued(account: Account) -> None:
     """Do what the queue's consumer and the agent would."""
-    agent, table = bootstrap.agents().get(account.user_id, "poet"), bootstrap.invocations_table()
+    agent, table = catalogue.agents().get(account.user_id, "poet"), tables.invocations_table()
     until = time.monotonic() + 10
     while not (
         found := [each for each in _invocations(agent) if each.attempt == 1 and each.status == "queued"]
@@ -114,11 +114,11 @@ def _finish_what_is_queued(account: Account) -> None:
         time.sleep(0.02)
     running = table.change(found[0], {"status": "running", "attempt": 2})
     report = RunReport(invocation_id=running.invocation_id, attempt=2, exit_code=0, stdout="late")
-    bootstrap.finishes().by_report(running, report)
+    results.finishes().by_report(running, report)
 
 
 def _invocations(agent: Agent) -> list[Invocation]:
-    return bootstrap.invocations_table().list_for_agent(agent.agent_id, limit=10, offset=0)
+    return tables.invocations_table().list_for_agent(agent.agent_id, limit=10, offset=0)
 
 
 def test_the_function_url_waits_no_longer_than_it_is_told(poet: Account, sandboxes: FakeSandboxes) -> None:

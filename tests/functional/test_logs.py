@@ -8,8 +8,8 @@ from typing import Any
 import boto3
 import pytest
 
-from castari import bootstrap
 from castari.adapters.results import log_key
+from castari.bootstrap import results, tables
 from castari.errors import CastariError, NotFound
 from castari.models import Agent, Invocation
 from castari.schemas.invocations import InvocationResponse
@@ -34,7 +34,7 @@ def _report(world: World, *, took: float = 0.1, **more: Any) -> None:
 
 
 def _log(agent: Agent, invocation: Invocation) -> Log:
-    return bootstrap.logs().read(agent, invocation.invocation_id)
+    return results.logs().read(agent, invocation.invocation_id)
 
 
 def _names(log: Log) -> list[str]:
@@ -44,7 +44,7 @@ def _names(log: Log) -> list[str]:
 
 
 def _shown(invocation: Invocation) -> dict[str, Any]:
-    row = bootstrap.invocations_table().get(invocation.invocation_id)
+    row = tables.invocations_table().get(invocation.invocation_id)
     return InvocationResponse.of_invocation(row).model_dump()
 
 
@@ -195,7 +195,7 @@ async def test_an_attempt_that_was_lost_is_in_the_log_of_the_next_and_its_sandbo
     agent = world.agent()
     assert agent.active_version
     retrying = agent.active_version.model_copy(update={"retries": 1})
-    agent = bootstrap.agents_table().update(agent, {"active_version": retrying})
+    agent = tables.agents_table().update(agent, {"active_version": retrying})
     worker = world.worker()
     queued = worker.invocations.submit(agent, "hi")
     await worker.starts.start(queued.invocation_id)
@@ -220,7 +220,7 @@ async def test_a_refused_start_is_all_start(world: World) -> None:
     world.sandboxes.snapshots.clear()
     with pytest.raises(CastariError):
         await world.worker().call(agent)
-    (row,) = bootstrap.invocations_table().list_for_agent(agent.agent_id, limit=1, offset=0)
+    (row,) = tables.invocations_table().list_for_agent(agent.agent_id, limit=1, offset=0)
     assert (row.status, row.start_milliseconds, row.run_milliseconds) == (
         "failed", row.duration_milliseconds, 0,
     )  # fmt: skip

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from castari import bootstrap
 from castari.adapters.tables.invocations import InvocationsTable
+from castari.bootstrap import tables
 from castari.models import Invocation, InvocationStatus
 from castari.services.long_polls import LongPolls
 from tests.functional.conftest import Account
@@ -52,7 +52,7 @@ def polls(table: Counting, at: Time) -> LongPolls:
 
 
 def test_an_end_is_seen_within_about_a_second(world: World, running: Invocation) -> None:
-    at, table, worker = Time(), Counting(bootstrap.invocations_table()), world.worker()
+    at, table, worker = Time(), Counting(tables.invocations_table()), world.worker()
     agent = worker.agents.get(running.user_id, running.slug)
     at.at[7.0] = lambda: worker.cancels.cancel(agent, running.invocation_id)
     assert polls(table, at).until_over(running, 20).status == "cancelled"
@@ -60,14 +60,14 @@ def test_an_end_is_seen_within_about_a_second(world: World, running: Invocation)
 
 
 def test_twenty_seconds_cost_about_a_look_a_second(running: Invocation) -> None:
-    at, table = Time(), Counting(bootstrap.invocations_table())
+    at, table = Time(), Counting(tables.invocations_table())
     assert polls(table, at).until_over(running, 20).status == "running"
     assert at.now == pytest.approx(20)
     assert table.looks <= 25
 
 
 def test_what_is_over_or_not_waited_for_costs_no_look(running: Invocation) -> None:
-    at, table = Time(), Counting(bootstrap.invocations_table())
+    at, table = Time(), Counting(tables.invocations_table())
     over = running.model_copy(update={"status": "completed"})
     assert polls(table, at).until_over(over, 20) == over
     assert polls(table, at).until_over(running, 0) == running

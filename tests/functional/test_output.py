@@ -8,8 +8,8 @@ from typing import Any
 import boto3
 import pytest
 
-from castari import bootstrap
 from castari.adapters.results import log_key, response_key
+from castari.bootstrap import results, tables
 from castari.errors import SandboxLost, SandboxMissing
 from castari.reports import LONGEST_OUTPUT_BYTES, RunReport
 from tests.fakes import FakeSandboxes, ScriptedRunner
@@ -41,7 +41,7 @@ def events(account: Account, invocation_id: str, last: str | None = None, **quer
 def finish(invocation_id: str, **report: Any) -> None:
     """Finish as the runner does that has printed this."""
     made = RunReport(invocation_id=invocation_id, attempt=1, exit_code=0, **report)
-    bootstrap.finishes().by_report(bootstrap.invocations_table().get(invocation_id), made)
+    results.finishes().by_report(tables.invocations_table().get(invocation_id), made)
 
 
 def test_what_was_printed_is_read_while_the_agent_runs(
@@ -73,12 +73,12 @@ def test_reading_does_not_change_when_the_sandbox_ends(
 def test_the_way_into_a_sandbox_is_kept_sealed_and_only_while_it_runs(
     poet: Account, sandboxes: FakeSandboxes, running: str
 ) -> None:
-    row = bootstrap.invocations_table().get(running)
+    row = tables.invocations_table().get(running)
     assert row.sealed_access
     assert "token-" not in row.sealed_access
     assert row.sealed_access not in output(poet, running).body
     finish(running)
-    assert bootstrap.invocations_table().get(running).sealed_access is None
+    assert tables.invocations_table().get(running).sealed_access is None
     output(poet, running)
     assert sandboxes.calls.count("start") == 2  # the runner's and the one look
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from castari import bootstrap
 from castari.adapters.tables.invocations import InvocationsTable
+from castari.bootstrap import tables
 from castari.errors import SandboxLost, SandboxMissing, StaleWrite, VendorUnavailable
 from castari.messages import StartInvocation
 from castari.models import Agent, Invocation, WarmSandbox
@@ -27,7 +27,7 @@ def _agent(world: World, retries: int) -> Agent:
     agent = world.agent()
     assert agent.active_version
     version = agent.active_version.model_copy(update={"retries": retries})
-    updated: Agent = bootstrap.agents_table().update(agent, {"active_version": version})
+    updated: Agent = tables.agents_table().update(agent, {"active_version": version})
     return updated
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from castari import bootstrap
+from castari.bootstrap import stores, tables
 from castari.errors import Conflict, NotFound, StaleWrite
 from castari.messages import TidyAgent
 from castari.models import Version
@@ -99,10 +99,10 @@ class _Raced(Switches):
     """Somebody else changes the agent's row before the first write."""
 
     def roll_back(self, agent: Any, version: Version) -> Any:
-        fresh = bootstrap.agents_table().get(agent.user_id, agent.slug)
+        fresh = tables.agents_table().get(agent.user_id, agent.slug)
         if fresh.description is None:
             changed = {"description": "changed", "latest_version_number": fresh.latest_version_number + 1}
-            bootstrap.agents_table().update(fresh, changed)
+            tables.agents_table().update(fresh, changed)
         return super().roll_back(agent, version)
 
 
@@ -130,9 +130,9 @@ async def test_the_newest_versions_are_kept_and_what_only_older_ones_needed_goes
     assert kept <= set(world.sandboxes.sources)
     for version in versions[:2]:
         with pytest.raises(NotFound):
-            bootstrap.bundle_bucket().about(version.bundle_key)
-        assert not bootstrap.build_logs_table().read(version.version_id, offset=0, limit=9)
-    assert bootstrap.bundle_bucket().about(versions[2].bundle_key)
+            stores.bundle_bucket().about(version.bundle_key)
+        assert not tables.build_logs_table().read(version.version_id, offset=0, limit=9)
+    assert stores.bundle_bucket().about(versions[2].bundle_key)
 
 
 async def test_the_version_that_serves_is_kept_however_old_it_is(world: World) -> None:
@@ -157,7 +157,7 @@ async def test_a_version_that_serves_again_by_now_is_not_removed(world: World) -
 
 def test_versions_logs_and_rollbacks_are_served_over_http(account: Account, world: World) -> None:
     account.api.request("POST", "/agents", {"name": "Poet"})
-    table = bootstrap.agents_table()
+    table = tables.agents_table()
     agent = table.get(account.user_id, "poet")
     worker = world.worker()
     request = world.request(agent, "bundles/x", requested_by=account.key_id)

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 from pydantic import SecretStr
 
-from castari import bootstrap
+from castari.bootstrap import catalogue, stores
 from castari.errors import NotFound, VendorUnavailable
 from castari.messages import DeleteAgent, DestroySandbox, Refill, StopAgent
 from castari.models import Agent
@@ -129,7 +129,7 @@ async def test_refills_at_once_end_with_one_sandbox(world: World) -> None:
 async def test_a_row_that_nobody_foresaw_is_told_and_keeps_no_other_from_its_end(world: World) -> None:
     agent = world.agent()
     broken, other = [await _started(world, agent) for _ in range(2)]
-    results = bootstrap.result_bucket()
+    results = stores.result_bucket()
 
     class Unforeseen:
         def read(self, key: str, **limits: int) -> object:
@@ -207,7 +207,7 @@ async def test_deleting_an_agent_removes_all_it_had_and_can_be_done_again(
     world: World, worker: Worker
 ) -> None:
     agent = world.agent()
-    bootstrap.secrets().set(agent.user_id, agent.slug, "COLOUR", SecretStr("red"))
+    catalogue.secrets().set(agent.user_id, agent.slug, "COLOUR", SecretStr("red"))
     agent = worker.agents.get(agent.user_id, agent.slug)
     done = await worker.call(agent, "x" * 100_000)
     key = f"bundles/{agent.user_id}/{agent.slug}/a.tar.gz"
@@ -232,7 +232,7 @@ async def test_deleting_an_agent_removes_all_it_had_and_can_be_done_again(
         with pytest.raises(NotFound):
             missing()
     with pytest.raises(VendorUnavailable):
-        bootstrap.secret_store()._fetch(agent.agent_id, str(agent.secret_version_id))
+        stores.secret_store()._fetch(agent.agent_id, str(agent.secret_version_id))
     assert "snapshot-of-the-agent" not in world.sandboxes.snapshots
 
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
-from castari import bootstrap
 from castari.adapters.bundle_bucket import bundle_key
 from castari.adapters.queues import Queue
+from castari.bootstrap import clients, stores
 from castari.errors import NotFound
 from castari.ids import new_id
 from castari.messages import MAINTENANCE, DeleteAgent, Refill
@@ -26,7 +26,7 @@ def _put(url: str, content: bytes, headers: dict[str, str]) -> int:
 
 
 def test_a_bundle_is_read_as_it_was_stored() -> None:
-    bucket, key = bootstrap.bundle_bucket(), bundle_key("user_1", "poet", "abc", "zip", deploy=True)
+    bucket, key = stores.bundle_bucket(), bundle_key("user_1", "poet", "abc", "zip", deploy=True)
     assert key == "bundles/user_1/poet/abc.zip"
     bucket.put(key, b"bundle", content_type="application/zip")
     with bucket.open(key) as stream:
@@ -36,13 +36,13 @@ def test_a_bundle_is_read_as_it_was_stored() -> None:
 
 def test_a_missing_bundle_is_not_found() -> None:
     with pytest.raises(NotFound, match="upload it again"):
-        bootstrap.bundle_bucket().open("staged/nothing.zip")
+        stores.bundle_bucket().open("staged/nothing.zip")
     with pytest.raises(NotFound, match="upload it again"):
-        bootstrap.bundle_bucket().about("staged/nothing.zip")
+        stores.bundle_bucket().about("staged/nothing.zip")
 
 
 def test_presigned_urls_store_and_fetch() -> None:
-    bucket, key = bootstrap.bundle_bucket(), bundle_key("user_1", "poet", new_id("up"), "zip", deploy=False)
+    bucket, key = stores.bundle_bucket(), bundle_key("user_1", "poet", new_id("up"), "zip", deploy=False)
     url, headers = bucket.upload_url(
         key, content_type="application/zip", size_bytes=3, put_by="key_1", seconds=60
     )
@@ -54,7 +54,7 @@ def test_presigned_urls_store_and_fetch() -> None:
 
 
 def test_only_objects_stored_before_a_time_are_listed_and_deleting_twice_is_fine() -> None:
-    bucket, prefix = bootstrap.bundle_bucket(), f"staged/{new_id('user')}/"
+    bucket, prefix = stores.bundle_bucket(), f"staged/{new_id('user')}/"
     for name in "ab":
         bucket.put(prefix + name, b"", content_type="application/zip")
     now = datetime.now(UTC)
@@ -66,7 +66,7 @@ def test_only_objects_stored_before_a_time_are_listed_and_deleting_twice_is_fine
 
 
 def test_each_write_of_secrets_is_a_version_that_stays_readable() -> None:
-    store, agent_id = bootstrap.secret_store(), new_id("agent")
+    store, agent_id = stores.secret_store(), new_id("agent")
     assert store.read(agent_id, None) == {}
     first = store.write(agent_id, {"A": SecretStr("1")})
     second = store.write(agent_id, {"A": SecretStr("2"), "B": SecretStr("hidden")})
@@ -76,7 +76,7 @@ def test_each_write_of_secrets_is_a_version_that_stays_readable() -> None:
 
 
 def test_deleted_secrets_are_gone_and_deleting_twice_is_fine() -> None:
-    store, agent_id = bootstrap.secret_store(), new_id("agent")
+    store, agent_id = stores.secret_store(), new_id("agent")
     store.write(agent_id, {"A": SecretStr("1")})
     store.delete(agent_id)
     store.delete(agent_id)
@@ -84,13 +84,13 @@ def test_deleted_secrets_are_gone_and_deleting_twice_is_fine() -> None:
 
 
 def test_the_platforms_secret_is_read_and_never_printed() -> None:
-    secrets = bootstrap.platform_secrets()
+    secrets = stores.platform_secrets()
     assert secrets.e2b_api_key.get_secret_value() == "e2b_test"
     assert "e2b_test" not in repr(secrets)
 
 
 def test_messages_arrive_as_they_were_sent() -> None:
-    client = bootstrap.sqs()
+    client = clients.sqs()
     queue = Queue(client, client.create_queue(QueueName="test-messages")["QueueUrl"])
     sent = [
         Refill(user_id="user_1", slug="poet"),

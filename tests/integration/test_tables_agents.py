@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from castari import bootstrap
 from castari.adapters.tables.agents import AgentsTable
+from castari.bootstrap import tables
 from castari.errors import Conflict, NotFound, StaleWrite
 from castari.ids import new_id
 from castari.models import ActiveVersion, Agent
@@ -16,7 +16,7 @@ NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 @pytest.fixture
 def table(stack: dict[str, str]) -> AgentsTable:
     assert stack
-    return bootstrap.agents_table()
+    return tables.agents_table()
 
 
 def _agent(slug: str = "poet", user_id: str | None = None) -> Agent:

@@ -13,7 +13,6 @@ _INNERMOST = {
     f"castari.{name}"
     for name in ("addresses", "callback_urls", "clock", "durations", "errors", "ids", "manifest", "messages")
 } | {"castari.models", "castari.reports"}
-_ROOTS = {"castari.bootstrap", "castari.bootstrap_callbacks", "castari.bootstrap_sandboxes"}
 
 
 @dataclass(frozen=True)
@@ -46,16 +45,21 @@ LAYERS = [
     ),
     Layer("castari.observability", set(), {"aws_lambda_powertools"}),
     Layer("castari.batches", {"castari.observability"}, {"aws_lambda_powertools"}),
-    Layer("castari.bootstrap", {"castari"}, {"boto3", "types_boto3"}),
-    Layer("castari.bootstrap_callbacks", {"castari"}, set()),
-    Layer("castari.bootstrap_sandboxes", {"castari"}, set()),
+    Layer("castari.bootstrap", {"castari"}, set()),
+    Layer("castari.bootstrap.clients", {"castari"}, {"boto3", "types_boto3"}),
     Layer("castari.admin", {"castari"}, set()),
     Layer("castari", _INNERMOST, set()),
     Layer(
         "functions",
         _INNERMOST
-        | _ROOTS
-        | {"castari.http", "castari.observability", "castari.schemas", "castari.services", "castari.triggers"}
+        | {
+            "castari.bootstrap",
+            "castari.http",
+            "castari.observability",
+            "castari.schemas",
+            "castari.services",
+            "castari.triggers",
+        }
         | {"castari.batches", "functions.openapi_operations", "routes"},
         {"aws_lambda_powertools"},
     ),
@@ -67,7 +71,7 @@ LAYERS = [
 """A module belongs to the most exact layer. The standard library and pydantic are everybody's."""
 VENDORS = {vendor for layer in LAYERS for vendor in layer.vendors} | {"requests", "fastapi", "flask"}
 OWN = {"castari", "functions", "routes", "cast", "local", "tests", "bench"}
-READERS_OF_THE_ENVIRONMENT = {"castari.bootstrap", "castari.admin", "castari.observability"}
+READERS_OF_THE_ENVIRONMENT = {"castari.bootstrap.settings", "castari.admin", "castari.observability"}
 
 
 def _within(module: str, parent: str) -> bool:
@@ -135,7 +139,7 @@ def test_every_module_imports_only_what_its_layer_may() -> None:
         ("castari.models", "from castari.settings import Settings"),
         ("castari.errors", "from castari.adapters.aws import aws_errors"),
         ("castari.schemas.agents", "from castari.services.agents import Agents"),
-        ("castari.bootstrap", "import e2b"),
+        ("castari.bootstrap.vendor", "import e2b"),
         ("functions.api.app", "from castari.adapters.queues import Queue"),
         ("functions.api.routes.agents", "import boto3"),
         ("functions.invoke.app", "import local.sandboxes"),
@@ -155,7 +159,7 @@ def test_a_broken_rule_is_seen(module: str, source: str) -> None:
     [
         ("castari.services.agents", "from castari.adapters.queues import Queue"),
         ("castari.adapters.queues", "from botocore.exceptions import ClientError"),
-        ("castari.bootstrap", "def f():\n    import boto3"),
+        ("castari.bootstrap.clients", "def f():\n    import boto3"),
         ("functions.api.app", "from castari import bootstrap"),
         ("cast.main", "from castari.schemas.agents import AgentCreate"),
     ],

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from aws_lambda_powertools.event_handler.openapi.params import File, Query, UploadFile
 
-from castari import bootstrap
+from castari.bootstrap import catalogue
 from castari.http.routing import Caller, Named, create_router
 from castari.schemas.agents import AgentResponse
 from castari.schemas.bundles import UploadResponse, UploadUrlRequest, UploadUrlResponse
@@ -23,7 +23,7 @@ def upload_bundle(
     auto_deploy: Annotated[bool, Query()] = True,
 ) -> UploadResponse:
     """Store a small bundle and, unless told otherwise, deploy it."""
-    stored = bootstrap.uploads().upload(caller, slug, file.content, auto_deploy=auto_deploy)
+    stored = catalogue.uploads().upload(caller, slug, file.content, auto_deploy=auto_deploy)
     return UploadResponse.of(
         stored.agent,
         source_hash=stored.source_hash,
@@ -35,7 +35,7 @@ def upload_bundle(
 @router.post("/agents/<slug>/upload-url", summary="Get a URL to store a bundle", tags=_TAGS)
 def create_upload_url(slug: Named, body: UploadUrlRequest, caller: Caller) -> UploadUrlResponse:
     """Return a URL that takes one PUT of a large bundle, which is then deployed as if uploaded here."""
-    url = bootstrap.uploads().upload_url(
+    url = catalogue.uploads().upload_url(
         caller,
         slug,
         size_bytes=body.size_bytes,
@@ -50,4 +50,4 @@ def create_upload_url(slug: Named, body: UploadUrlRequest, caller: Caller) -> Up
 @router.post("/agents/<slug>/deploy", summary="Deploy the latest bundle", tags=_TAGS, status_code=202)
 def deploy_agent(slug: Named, caller: Caller) -> AgentResponse:
     """Start a deploy and answer at once; poll the agent until it is `active` or `error`."""
-    return AgentResponse.of_agent(bootstrap.uploads().deploy(caller, slug))
+    return AgentResponse.of_agent(catalogue.uploads().deploy(caller, slug))

@@ -6,7 +6,8 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from pydantic import AwareDatetime
 
-from castari import bootstrap
+from castari.bootstrap import catalogue, results
+from castari.bootstrap.settings import settings
 from castari.http.idempotency import batch_requests_of, request_of
 from castari.http.routing import (
     PREFIX,
@@ -44,8 +45,8 @@ def submit_invocation(
     slug: Named, body: InvocationCreate, caller: Caller, idempotency_key: IdempotencyKey = None
 ) -> Response[InvocationAccepted]:
     """Accept a prompt and answer at once; poll the `Location` until its status is final."""
-    agent = bootstrap.agents().get(caller.user_id, slug)
-    invocation = bootstrap.invocations().submit(
+    agent = catalogue.agents().get(caller.user_id, slug)
+    invocation = results.invocations().submit(
         agent,
         body.prompt,
         timeout_seconds=body.timeout_seconds,
@@ -65,8 +66,8 @@ def submit_batch(
     slug: Named, body: InvocationBatchCreate, caller: Caller, idempotency_key: IdempotencyKey = None
 ) -> InvocationBatchAccepted:
     """Accept up to 1,000 prompts, each as an invocation of its own; their ids come in the same order."""
-    agent = bootstrap.agents().get(caller.user_id, slug)
-    made = bootstrap.invocation_batches().submit(
+    agent = catalogue.agents().get(caller.user_id, slug)
+    made = results.invocation_batches().submit(
         agent,
         body.prompts,
         timeout_seconds=body.timeout_seconds,
@@ -92,9 +93,9 @@ def list_invocations(
     offset: Offset = 0,
 ) -> list[InvocationResponse]:
     """Return an agent's invocations, newest first; answers over 100 KB are in the single one only."""
-    agent = bootstrap.agents().get(caller.user_id, slug)
+    agent = catalogue.agents().get(caller.user_id, slug)
     history = History(status=status, session_id=session_id, since=since, until=until)
-    listed = bootstrap.invocations().list_for_agent(agent, limit=limit, offset=offset, history=history)
+    listed = results.invocations().list_for_agent(agent, limit=limit, offset=offset, history=history)
     return [InvocationResponse.of_invocation(invocation) for invocation in listed]
 
 
@@ -103,23 +104,23 @@ def get_invocation(
     slug: Named, invocation_id: Named, caller: Caller, gone: SecondsGone, wait: Wait = 0
 ) -> InvocationResponse:
     """Return one invocation, after `wait` seconds or once it is over; what became of it says `status`."""
-    agent = bootstrap.agents().get(caller.user_id, slug)
-    seconds = min(wait, bootstrap.settings().limits.answer_budget_seconds - gone)
-    invocation = bootstrap.invocations().find(agent, invocation_id)
-    invocation = bootstrap.long_polls().until_over(invocation, seconds)
-    return InvocationResponse.of_invocation(bootstrap.invocations().with_answer(invocation))
+    agent = catalogue.agents().get(caller.user_id, slug)
+    seconds = min(wait, settings().limits.answer_budget_seconds - gone)
+    invocation = results.invocations().find(agent, invocation_id)
+    invocation = results.long_polls().until_over(invocation, seconds)
+    return InvocationResponse.of_invocation(results.invocations().with_answer(invocation))
 
 
 @router.get(f"{_INVOCATIONS}/<invocation_id>/logs", summary="Read the log of an invocation", tags=_TAGS)
 def read_log(slug: Named, invocation_id: Named, caller: Caller) -> LogResponse:
     """Return what happened to an invocation and what its agent printed on stderr, once it is over."""
-    agent = bootstrap.agents().get(caller.user_id, slug)
-    return LogResponse.of(bootstrap.logs().read(agent, invocation_id))
+    agent = catalogue.agents().get(caller.user_id, slug)
+    return LogResponse.of(results.logs().read(agent, invocation_id))
 
 
 @router.delete(f"{_INVOCATIONS}/<invocation_id>", summary="Cancel an invocation", tags=_TAGS)
 def cancel_invocation(slug: Named, invocation_id: Named, caller: Caller) -> InvocationResponse:
     """End a queued or running invocation and its sandbox; what is over already stays as it ended."""
-    agent = bootstrap.agents().get(caller.user_id, slug)
-    invocation = bootstrap.cancels().cancel(agent, invocation_id)
-    return InvocationResponse.of_invocation(bootstrap.invocations().with_answer(invocation))
+    agent = catalogue.agents().get(caller.user_id, slug)
+    invocation = results.cancels().cancel(agent, invocation_id)
+    return InvocationResponse.of_invocation(results.invocations().with_answer(invocation))

@@ -1,6 +1,6 @@
 """Sessions: list and delete them. The first invocation that names one makes it."""
 
-from castari import bootstrap
+from castari.bootstrap import catalogue, results
 from castari.http.routing import Caller, Limit, Named, Offset, create_router
 from castari.schemas.sessions import SessionResponse
 
@@ -13,8 +13,8 @@ def list_sessions(
     slug: Named, caller: Caller, limit: Limit = 20, offset: Offset = 0
 ) -> list[SessionResponse]:
     """Return an agent's sessions, the newest first; one that ended stays a week and says why."""
-    agent = bootstrap.agents().get(caller.user_id, slug)
-    listed = bootstrap.sessions().list(agent, limit=limit, offset=offset)
+    agent = catalogue.agents().get(caller.user_id, slug)
+    listed = results.sessions().list(agent, limit=limit, offset=offset)
     return [SessionResponse.of_session(session) for session in listed]
 
 
@@ -23,4 +23,4 @@ def list_sessions(
 )
 def delete_session(slug: Named, session_id: Named, caller: Caller) -> None:
     """End a session with all that is in it; an invocation that runs there is cancelled."""
-    bootstrap.sessions().delete(bootstrap.agents().get(caller.user_id, slug), session_id)
+    results.sessions().delete(catalogue.agents().get(caller.user_id, slug), session_id)

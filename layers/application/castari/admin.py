@@ -10,9 +10,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from castari import bootstrap
 from castari.adapters.tables.api_keys import ApiKeysTable
 from castari.adapters.tables.users import UsersTable
+from castari.bootstrap import clients
 from castari.clock import utc_now
 from castari.models import User
 from castari.services.api_keys import ApiKeys
@@ -32,8 +32,8 @@ def create_key(
 ) -> dict[str, str]:
     """Make a key, and its user if there is none yet; return their ids and the key's text."""
     user = User(user_id=user_id_of(email), email=email.strip(), created_at=utc_now())
-    UsersTable(bootstrap.dynamodb(), _table("USERS_TABLE")).create_if_missing(user)
-    keys = ApiKeys(ApiKeysTable(bootstrap.dynamodb(), _table("API_KEYS_TABLE")), Limits())
+    UsersTable(clients.dynamodb(), _table("USERS_TABLE")).create_if_missing(user)
+    keys = ApiKeys(ApiKeysTable(clients.dynamodb(), _table("API_KEYS_TABLE")), Limits())
     api_key, text = keys.create(
         user.user_id, name, crud_per_minute=crud_per_minute, invoke_per_minute=invoke_per_minute
     )

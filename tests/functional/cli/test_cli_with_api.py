@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from castari import bootstrap
+from castari.bootstrap import catalogue, stores
 from tests.functional.cli.fake_platform import Asked, Reply, serving
 from tests.functional.conftest import Account
 from tests.gateway import Gateway
@@ -87,10 +87,10 @@ def test_a_deploy_stores_the_bundle_and_waits_for_what_becomes_of_it(
     assert "waiting for the build to begin" in done.stderr
     assert "not active after 1 s" in done.stderr
     assert done.returncode == 1
-    agent = bootstrap.agents().get(account.user_id, "hello")
+    agent = catalogue.agents().get(account.user_id, "hello")
     assert agent.status == "deploying"
     assert agent.bundle_key is not None
-    assert bootstrap.bundle_bucket().about(agent.bundle_key).size_bytes > 100
+    assert stores.bundle_bucket().about(agent.bundle_key).size_bytes > 100
 
 
 def test_a_large_bundle_is_stored_by_presigned_url(cast: Cast, account: Account, folder: Path) -> None:
@@ -99,9 +99,9 @@ def test_a_large_bundle_is_stored_by_presigned_url(cast: Cast, account: Account,
     (folder / "numbers.txt").write_bytes(seed)
     done = cast("deploy", "--folder", str(folder), "--timeout", "1")
     assert "not active after 1 s" in done.stderr, done.stderr
-    keys = list(bootstrap.bundle_bucket().keys(f"bundles/{account.user_id}/hello/"))
+    keys = list(stores.bundle_bucket().keys(f"bundles/{account.user_id}/hello/"))
     assert len(keys) == 1
-    assert bootstrap.bundle_bucket().about(keys[0]).size_bytes > 4 * 1024 * 1024
+    assert stores.bundle_bucket().about(keys[0]).size_bytes > 4 * 1024 * 1024
 
 
 def test_a_key_is_created_used_and_revoked(cast: Cast) -> None:

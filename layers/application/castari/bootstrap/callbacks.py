@@ -1,22 +1,14 @@
-"""The composition root of callbacks: the secrets that sign them, and their deliveries."""
+"""The secrets that sign callbacks, and their deliveries."""
 
 from functools import cache
 from typing import TYPE_CHECKING
 
-from castari.bootstrap import agents_table, callbacks, invocations_table, secrets_manager, settings
+from castari.bootstrap import results, stores, tables
+from castari.bootstrap.settings import settings
 
 if TYPE_CHECKING:
-    from castari.adapters.secret_store import SecretStore
     from castari.services.callback_secrets import CallbackSecrets
     from castari.services.deliveries import Deliveries
-
-
-@cache
-def callback_secret_store() -> "SecretStore":
-    """Return the store of the secrets that sign callbacks, apart from those that agents see."""
-    from castari.adapters.secret_store import SecretStore
-
-    return SecretStore(secrets_manager(), settings().callback_secret_prefix)
 
 
 @cache
@@ -24,7 +16,7 @@ def callback_secrets() -> "CallbackSecrets":
     """Return what makes secrets that sign callbacks."""
     from castari.services.callback_secrets import CallbackSecrets
 
-    return CallbackSecrets(agents_table(), callback_secret_store())
+    return CallbackSecrets(tables.agents_table(), stores.callback_secret_store())
 
 
 @cache
@@ -34,9 +26,9 @@ def deliveries() -> "Deliveries":
     from castari.services.deliveries import Deliveries
 
     return Deliveries(
-        invocations_table(),
-        agents_table(),
-        callbacks().table,
+        tables.invocations_table(),
+        tables.agents_table(),
+        results.callbacks().table,
         callback_secrets(),
         CallbackSender(settings().loopback_callback_port),
         settings().limits,
