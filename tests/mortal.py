@@ -3,10 +3,12 @@
 Whatever an adapter offers is a call to the outside: a method that is added tomorrow is one, too.
 """
 
+import asyncio
 import importlib
 import inspect
 import pkgutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from castari import adapters
@@ -113,6 +115,12 @@ class Slow(Mortal):
     def die(self) -> None:
         self.at = None
         self.meanwhile()
+
+
+def in_a_thread(work: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Do it all while whoever calls stands still, in the midst of whatever loop."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work()).result()
 
 
 class _Watched:

@@ -5,8 +5,7 @@ buckets tell everything twice, in no order and late, time passes, and sweep make
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
@@ -29,7 +28,8 @@ from castari.messages import (
 from castari.models import Agent, Invocation
 from castari.services.requests import batch_keys, request_key
 from tests.functional.test_deploy_crashes import HALFWAY, LOCKED, tell_of_a_deploy
-from tests.mortal import SIDES, Died, Mortal, Slow, outside_methods
+from tests.functional.test_session_crashes import DEEDS, survives
+from tests.mortal import SIDES, Died, Mortal, Slow, in_a_thread, outside_methods
 from tests.unit.bundles import tar_gz
 from tests.weather import Weather
 from tests.world import Worker, World, unique
@@ -82,6 +82,20 @@ async def _call_for_long(worker: Worker, story: Story) -> None:
         story.world.runner.waits = None
 
 
+async def _call_read_ahead(worker: Worker, story: Story) -> None:
+    """Go by offers of a moment ago: of one that was taken since, and of one whose sandbox is gone."""
+    bystander = story.world.worker()
+    await bystander.warm_up(story.agent)
+    await bystander.warm_up(story.agent)
+    assert story.agent.active_version
+    offers = worker.warm.list(story.agent.active_version.version_id, limit=3)
+    taken, gone, _ = offers
+    await bystander.pool.remove(taken)
+    del story.world.sandboxes.alive[gone.sandbox_id]
+    draft = worker.invocations.draft(story.agent, "hi")
+    await worker.calls.call(story.agent, draft, 5, offers=lambda _: offers)
+
+
 async def _call_with_a_key(worker: Worker, story: Story) -> None:
     await worker.call(story.agent, LONG, request=request_key(story.agent, unique(), {}))
 
@@ -119,7 +133,6 @@ async def _delete(worker: Worker, story: Story) -> None:
 
 
 async def _tidy(worker: Worker, story: Story) -> None:
-    story.world.versions_kept = 1
     for number in range(2):
         await story.deployed(LOCKED | {"src/index.ts": f"version {number}"})
     agent = story.agent
@@ -309,11 +322,13 @@ class Plot:
     sandboxes_at_once: int = 0
     callback_url: str | None = None
     soon_seconds: float = 60
+    versions_kept: int = 10
 
     def begin(self, world: World) -> None:
         """Set the plan of the sandbox service, with nothing counted but what there is."""
         world.creates_per_second, world.sandboxes_at_once = self.creates_per_second, self.sandboxes_at_once
         world.pause, world.soon_seconds = world.clock.sleep, self.soon_seconds
+        world.versions_kept = self.versions_kept
         if self.sandboxes_at_once:
             capacity = world.worker().capacity
             capacity.reconcile(capacity.now(), len(world.sandboxes.alive))
@@ -322,6 +337,7 @@ class Plot:
 PLOTS = {
     "call": Plot(_call),
     "call for long": Plot(_call_for_long, warm=(True,), soon_seconds=0),
+    "call read ahead": Plot(_call_read_ahead, warm=(True,)),
     "call with a key": Plot(_call_with_a_key, runner_lives=(True,)),
     "submit": Plot(_submit, warm=(False,), runner_lives=(True,)),
     "submit many": Plot(_submit_many, warm=(False,), runner_lives=(True,)),
@@ -350,7 +366,7 @@ PLOTS = {
     "refill when full": Plot(_maintenance(_refill), (False,), (True,), sandboxes_at_once=4),
     "stop": Plot(_maintenance(_stop), warm=(True,), runner_lives=(False,)),
     "delete": Plot(_delete, warm=(True,), runner_lives=(True,), keeps_rows=False),
-    "tidy": Plot(_tidy, warm=(True,), runner_lives=(True,)),
+    "tidy": Plot(_tidy, warm=(True,), runner_lives=(True,), versions_kept=1),
 }
 CASES = [
     (name, warm, lives) for name, plot in PLOTS.items() for warm in plot.warm for lives in plot.runner_lives
@@ -375,7 +391,7 @@ async def _survives(world: World, name: str, mortal: Mortal, *, warm: bool, runn
     order = Random(f"{mortal.at} {mortal.side}")  # noqa: S311 - shuffles deliveries, guards nothing
     weather = Weather(world, story.agent, runner_lives, order)
     if isinstance(mortal, Slow):
-        mortal.meanwhile = lambda: _in_a_thread(weather.pass_)
+        mortal.meanwhile = lambda: in_a_thread(weather.pass_)
     try:
         with suppress(Died, CastariError):
             await PLOTS[name].deed(world.worker(mortal.wrap), story)
@@ -385,12 +401,6 @@ async def _survives(world: World, name: str, mortal: Mortal, *, warm: bool, runn
         raise AssertionError(
             f"{name}, died {mortal.side} {mortal.at} after {mortal.calls}: {error}"
         ) from error
-
-
-def _in_a_thread(work: Callable[[], Coroutine[None, None, None]]) -> None:
-    """Do it all while whoever calls stands still, in the midst of whatever loop."""
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, work()).result()
 
 
 @pytest.mark.parametrize(
@@ -439,16 +449,6 @@ ELSEWHERE = {
     "ResultBucket.read_part": "api and invoke: show output",
     "SecretStore.release": "secrets",
     "SecretStore.write": "secrets",
-    "Sandboxes.connect": "in a session: test_session_crashes",
-    "Sandboxes.pause": "in a session: test_session_crashes",
-    "SessionHolds.begin": "in a session: test_session_crashes",
-    "SessionHolds.change": "in a session: test_session_crashes",
-    "SessionHolds.finish": "in a session: test_session_crashes",
-    "SessionHolds.put_back": "in a session: test_session_crashes",
-    "SessionsTable.change": "in a session: test_session_crashes",
-    "SessionsTable.delete": "in a session: test_session_crashes",
-    "SessionsTable.get": "in a session: test_session_crashes",
-    "SessionsTable.list_for_agent": "in a session: test_session_crashes",
     "UsageTable.add": "a finish among many at once",
     "UsageTable.list": "api",
     "UsersTable.create_if_missing": "the operator's command line",
@@ -466,6 +466,10 @@ async def test_every_way_to_the_outside_was_cut(world: World, tell: Callable[[st
     for redeploy in (False, True):
         alive = Mortal()
         await tell_of_a_deploy(world, alive, redeploy=redeploy)
+        cut |= set(alive.methods)
+    for deed in DEEDS.values():
+        alive = Mortal()
+        await survives(world, deed, alive)
         cut |= set(alive.methods)
     heir = Mortal()
     await tell_of_a_deploy(world, Mortal(HALFWAY, "after"), redeploy=False, successor=heir.wrap)

@@ -73,7 +73,8 @@ DEEDS: dict[str, Deed] = {
 }
 
 
-async def _survives(world: World, deed: Deed, mortal: Mortal) -> None:
+async def survives(world: World, deed: Deed, mortal: Mortal) -> None:
+    """Do a deed with a worker that may die, and hold what must hold once everything was seen to."""
     agent = world.agent()
     world.maintenance.messages.clear()
     world.invocations.messages.clear()
@@ -114,10 +115,10 @@ async def _go_on(world: World, worker: Worker, agent: Agent) -> None:
 @pytest.mark.parametrize("name", DEEDS)
 async def test_a_worker_may_die_at_any_call_in_a_session(name: str, world: World) -> None:
     alive = Mortal()
-    await _survives(world, DEEDS[name], alive)
+    await survives(world, DEEDS[name], alive)
     assert alive.calls
     for at in range(len(alive.calls)):
         for side in SIDES:
             mortal = Mortal(at, side)
-            await _survives(world, DEEDS[name], mortal)
+            await survives(world, DEEDS[name], mortal)
             assert mortal.dead, f"point {at} of {alive.calls} was never reached"
