@@ -99,6 +99,17 @@ async def test_a_cancel_of_what_is_claimed_at_that_moment_is_a_cancel_all_the_sa
     assert (cancelled.status, destroyed(world)) == ("cancelled", [cancelled.sandbox_id])
 
 
+async def test_an_index_that_lags_hides_nothing_from_a_stop(world: World) -> None:
+    agent, worker = world.agent(), world.worker()
+    queued = worker.invocations.submit(agent, "later")
+    stale = worker.table.get(queued.invocation_id)
+    world.runner.waits = asyncio.Event().wait
+    await worker.starts.start(queued.invocation_id)
+    lagging = cast("InvocationsTable", Lagging([stale]))
+    assert Cancels(lagging, worker.finishes, worker.maintenance).cancel_all(agent.agent_id) == 1
+    assert worker.table.get(queued.invocation_id).status == "cancelled"
+
+
 async def test_a_message_that_could_not_be_sent_is_sent_by_the_next_cancel(endless: World) -> None:
     agent, worker = endless.agent(), endless.worker()
     running = await worker.call(agent, seconds=0.05)
@@ -124,6 +135,16 @@ def test_over_http_it_is_the_invocation_that_is_answered(poet: Account) -> None:
         assert (reply.status, reply.json["status"]) == (200, "cancelled")
         assert reply.json["failure"]["code"] == "cancelled"
     assert poet.api.request("DELETE", "/agents/poet/invocations/inv_unknown").status == 404
+
+
+class Lagging:
+    """An index of open rows that shows them as they were a moment ago."""
+
+    def __init__(self, rows: list[Invocation]) -> None:
+        self._rows = rows
+
+    def open(self) -> list[Invocation]:
+        return self._rows
 
 
 class Stale:

@@ -4,14 +4,17 @@ import asyncio
 import base64
 import json
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from castari.adapters.tables.invocations import InvocationsTable
 from castari.bootstrap import catalogue, tables
 from castari.errors import Conflict, SandboxLost, SandboxMissing, VendorRateLimited, VendorUnavailable
 from castari.messages import DestroySandbox, Refill, StartInvocation
-from castari.models import Agent
+from castari.models import Agent, Invocation
 from tests.world import World
 
 
@@ -249,6 +252,17 @@ async def test_without_a_sandbox_to_be_had_it_goes_back_to_the_queue(world: Worl
     assert worker.table.get(queued.invocation_id).attempt == 3
 
 
+async def test_an_attempt_that_started_nothing_is_put_back_though_the_table_is_busy(world: World) -> None:
+    agent, worker = world.agent(), world.worker()
+    queued = worker.invocations.submit(agent, "later")
+    world.sandboxes.failures["start"] = [VendorUnavailable("busy")]
+    busy = BusyTable(worker.table, "queued", times=2)
+    hasty = world.worker(lambda name, adapter: busy if name == "invocations" else adapter)
+    assert (await hasty.starts.start(queued.invocation_id)).startswith("queued again")
+    assert busy.times == 0
+    assert worker.table.get(queued.invocation_id).status == "queued"
+
+
 async def test_a_snapshot_that_is_gone_is_no_start(world: World) -> None:
     agent, worker = world.agent(snapshot="snapshot-9"), world.worker()
     world.sandboxes.snapshots.clear()
@@ -304,6 +318,22 @@ async def test_a_long_prompt_rides_by_url_and_a_short_one_in_the_environment(wor
     assert json.loads(short["CASTARI_JOB"])["prompt_url"] is None
     assert "CASTARI_PROMPT" not in long
     assert "Signature" in json.loads(long["CASTARI_JOB"])["prompt_url"]
+
+
+class BusyTable:
+    """The invocations table, which fails at the next changes to one status."""
+
+    def __init__(self, table: InvocationsTable, status: str, *, times: int) -> None:
+        self._table, self._status, self.times = table, status, times
+
+    def change(self, invocation: Invocation, changes: Mapping[str, object], **more: Any) -> Invocation:
+        if changes.get("status") == self._status and self.times:
+            self.times -= 1
+            raise VendorUnavailable("DynamoDB is busy")
+        return self._table.change(invocation, changes, **more)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
 
 
 def _with_secrets(world: World, values: dict[str, str], agent: Agent | None = None) -> Agent:

@@ -21,6 +21,7 @@ from castari.errors import (
 from castari.messages import EndSession, PauseSession, StartInvocation, StopAgent, TidyAgent
 from castari.models import ActiveVersion, Agent, Session
 from castari.services.sessions import Sessions
+from tests.mortal import Slow
 from tests.project import Project
 from tests.unit.bundles import FILES
 from tests.world import KEEP_SESSION, Worker, World
@@ -286,6 +287,23 @@ async def test_deleting_a_session_cancels_what_runs_in_it_and_frees_its_id(world
     assert (await worker.call(agent, session_id="chat")).status == "completed"
     assert await worker.removals.carry_out(message) == "gone already"
     assert len(world.sandboxes.alive) == 1
+
+
+async def test_the_end_of_a_session_that_changes_at_that_moment_is_no_error(world: World) -> None:
+    agent, worker = world.agent(), world.worker()
+    await worker.call(agent, session_id="chat")
+    worker.sessions.delete(agent, "chat")
+    (message,) = [each for each, _ in world.maintenance.messages if isinstance(each, EndSession)]
+    session = worker.sessions_table.get(agent.agent_id, "chat")
+    used = worker.sessions_table.change(session, {"status": "idle"})
+
+    def mark() -> None:
+        worker.sessions_table.change(used, {"status": "deleted"})
+
+    slow = Slow(("sessions.change", 0), mark)
+    assert await world.worker(slow.wrap).removals.carry_out(message) == "ended"
+    assert slow.at is None
+    assert not world.sandboxes.alive
 
 
 async def test_stopping_an_agent_ends_its_sessions(world: World) -> None:

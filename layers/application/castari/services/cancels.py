@@ -1,5 +1,6 @@
 """Ends what runs or waits: because its owner cancelled it, or stopped or deleted its agent."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from castari.adapters.queues import Queue
@@ -55,10 +56,16 @@ class Cancels:
             invocation = self.invocations.get(invocation_id)
         except NotFound:
             return False
-        return not is_terminal(invocation) and self._cancel(invocation)
+        return self._cancel(invocation)
 
     def _cancel(self, invocation: Invocation) -> bool:
-        try:
-            return self.finishes.without_report(invocation, outcomes.cancelled()).won
-        except NotFound:
-            return False
+        """End one of which we may know an earlier state: an index lags, and a worker may claim it."""
+        with suppress(NotFound):
+            for _ in range(_TRIES):
+                if is_terminal(invocation):
+                    break
+                finished = self.finishes.without_report(invocation, outcomes.cancelled())
+                if finished.won:
+                    return True
+                invocation = finished.invocation
+        return False

@@ -7,6 +7,7 @@ from castari.adapters.results import parse_result_key
 from castari.adapters.tables.invocations import InvocationsTable
 from castari.errors import NotFound
 from castari.messages import DestroySandbox
+from castari.models import Invocation
 from castari.services import outcomes
 from castari.services.finishes import Finishes
 from castari.services.session_rests import SessionRests
@@ -29,9 +30,12 @@ class Completions:
     def complete(self, invocation_id: str, attempt: int) -> str:
         """Finish an attempt; tell what became of it. A second event, or a stale one, changes nothing."""
         try:
-            invocation = self.invocations.get(invocation_id)
+            return self._complete(self.invocations.get(invocation_id), attempt)
         except NotFound:
+            # Its agent was deleted, perhaps just now.
             return "unknown"
+
+    def _complete(self, invocation: Invocation, attempt: int) -> str:
         if invocation.status != "running" or invocation.attempt != attempt:
             return f"{invocation.status} already"
         finished = self.finishes.by_stored_report(invocation, outcomes.lost())

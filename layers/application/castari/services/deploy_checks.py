@@ -33,7 +33,7 @@ class DeployChecks:
             return "gone"
         version = self.claims.find(agent.agent_id, message.request)
         if version is None:
-            return self._check_unbegun(agent, message.request)
+            return self._check_unbegun(agent, message)
         if version.status != "building":
             return self._settle(agent, version)
         late = version.deadline_at <= self.clock()
@@ -44,8 +44,9 @@ class DeployChecks:
             return self.handovers.abandon(version)
         return self._send_again(agent, message.request)
 
-    def _check_unbegun(self, agent: Agent, request: DeployBundle) -> str:
+    def _check_unbegun(self, agent: Agent, message: CheckDeploy) -> str:
         """The worker died before it wrote a version, or there was nothing to build."""
+        request = message.request
         latest = agent.latest_requested_at
         if latest and (
             latest > request.requested_at or (latest == request.requested_at and agent.status != "deploying")
@@ -53,12 +54,18 @@ class DeployChecks:
             return "nothing to do"
         if request.attempt < MOST_ATTEMPTS:
             return self._send_again(agent, request.model_copy(update={"attempt": request.attempt + 1}))
-        numbered = self.switches.next_number(agent, request.requested_at)
-        version = self.claims.first(agent, request, numbered.number)
         try:
+            numbered = self.switches.next_number(agent, request.requested_at)
+            version = self.claims.first(agent, request, numbered.number)
             self.versions.create(version)
+        except NotFound:
+            return "gone"
         except StaleWrite:
             return "begun after all"
+        if self._agent(message) is None:
+            # Who deletes an agent removes the versions last, and may have looked for them before.
+            self.versions.delete(version)
+            return "gone"
         return self.handovers.abandon(version)
 
     def _send_again(self, agent: Agent, request: DeployBundle) -> str:

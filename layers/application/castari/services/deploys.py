@@ -74,7 +74,10 @@ class Deploys:
         bundle, refusal = self._look_into(request)
         if bundle and (unchanged := await self._unchanged(agent, request, bundle)):
             return unchanged
-        numbered = self.switches.next_number(agent, request.requested_at)
+        try:
+            numbered = self.switches.next_number(agent, request.requested_at)
+        except NotFound:
+            return "no such agent"  # Not any more.
         version = self.claims.first(agent, request, numbered.number)
         if bundle:
             version = version.model_copy(update=self._description(version, bundle))

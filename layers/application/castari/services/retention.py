@@ -70,7 +70,8 @@ class Retention:
             now = self._agent_again(agent)
             if now and now.active_version and now.active_version.version_id == version.version_id:
                 # Somebody rolled back to it just before.
-                self.versions.change(withdrawn, {"status": version.status})
+                with suppress(StaleWrite):
+                    self.versions.change(withdrawn, {"status": version.status})
                 return False
         return True
 

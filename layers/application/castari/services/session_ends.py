@@ -31,14 +31,9 @@ class SessionEnds:
 
     async def end_deleted(self, message: EndSession) -> str:
         """End what runs in a deleted session, its sandbox, and forget it. Raises `VendorUnavailable`."""
-        try:
-            session = self.sessions.get(message.agent_id, message.session_id)
-        except NotFound:
+        session = self._taken_away(message)
+        if session is None:
             return "gone already"
-        if session.created_at != message.created_at:
-            return "gone already"
-        if session.status not in _OVER:
-            session = self.sessions.change(session, session_states.deleted(self.clock()))
         if session.holder and session.holder != session_states.PAUSING:
             self.cancels.cancel_held(session.holder)
         if session.sandbox_id:
@@ -85,15 +80,34 @@ class SessionEnds:
             return goes_on
         return False
 
+    def _taken_away(self, message: EndSession) -> Session | None:
+        """Return a deleted session, which nobody can use any more; None if it is gone."""
+        for _ in range(_TRIES):
+            session = self._found(message.agent_id, message.session_id)
+            if session is None or session.created_at != message.created_at:
+                return None
+            if session.status in _OVER:
+                return session
+            # Its owner's own request marks it at the same moment, and somebody may use it.
+            with suppress(StaleWrite):
+                return self.sessions.change(session, session_states.deleted(self.clock()))
+        raise VendorUnavailable("the session changes all the time: its end is tried again")
+
     def _end(self, session: Session, why: str) -> bool:
         """End a session; whoever uses it at the same moment makes us look again."""
+        found: Session | None = session
         for _ in range(_TRIES):
-            if session.status in _OVER:
+            if found is None or found.status in _OVER:
                 return False
             try:
-                self.sessions.change(session, session_states.ended(why, self.clock()))
+                self.sessions.change(found, session_states.ended(why, self.clock()))
             except StaleWrite:
-                session = self.sessions.get(session.agent_id, session.session_id)
+                found = self._found(session.agent_id, session.session_id)
             else:
                 return True
         return False
+
+    def _found(self, agent_id: str, session_id: str) -> Session | None:
+        with suppress(NotFound):
+            return self.sessions.get(agent_id, session_id)
+        return None

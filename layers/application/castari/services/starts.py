@@ -1,6 +1,7 @@
 """Starts queued invocations and leaves them to themselves."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -26,6 +27,8 @@ from castari.services.launches import Launches
 from castari.services.line import Line
 from castari.services.outcomes import Outcome
 from castari.services.requeues import Requeues
+
+_PAUSES_SECONDS = (0.2, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class Starts:
             return await self._launch(invocation, counted)
         except StaleWrite:
             return "claimed already"
+        except NotFound:
+            return "gone"  # Deleted with its agent, just now.
 
     def _not_needed(self, result: str, counted: bool) -> str:
         if counted:
@@ -117,7 +122,7 @@ class Starts:
         """Queue it again where nothing was started, and end it where that cannot be known."""
         match failed.cause:
             case VendorUnavailable() as cause:
-                pause = self.requeues.not_started(failed.claimed)
+                pause = await self._put_back(failed.claimed)
                 return f"queued again for {pause} s: {cause}"
             case SessionEnded() as cause:
                 self.finishes.without_report(failed.claimed, outcomes.session_ended(cause.remedy or ""))
@@ -129,6 +134,14 @@ class Starts:
                 if failed.claimed.in_session:
                     await self.attendance.end(finished)
                 return finished.invocation.status
+
+    async def _put_back(self, claimed: Invocation) -> int:
+        """Queue an attempt again that started nothing: nobody else can tell that, and would call it lost."""
+        for pause in _PAUSES_SECONDS:
+            with suppress(VendorUnavailable):
+                return self.requeues.not_started(claimed)
+            await asyncio.sleep(pause)
+        return self.requeues.not_started(claimed)
 
 
 def _agent_gone(reason: str) -> Outcome:

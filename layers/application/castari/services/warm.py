@@ -11,7 +11,14 @@ from castari.adapters.sealing import Sealer
 from castari.adapters.tables.agents import AgentsTable
 from castari.adapters.tables.warm import WarmTable
 from castari.clock import Clock, utc_now
-from castari.errors import CastariError, NoCapacity, NotFound, SandboxLost, VendorUnavailable
+from castari.errors import (
+    CastariError,
+    NoCapacity,
+    NotFound,
+    SandboxLost,
+    SandboxMissing,
+    VendorUnavailable,
+)
 from castari.messages import Refill
 from castari.models import Agent, WarmSandbox
 from castari.services.arrivals import Arrivals
@@ -60,10 +67,15 @@ class WarmPool:
             return 0
         version, wanted = agent.active_version, self.wanted(agent)
         missing = wanted - len(self.warm.list(version.version_id, limit=_MOST_PER_VERSION))
-        made = await self._add_allowed(agent, version.version_id, version.snapshot_id, missing)
-        now_active = self._active(user_id, slug)
-        if now_active is None or now_active.active_version != version:
-            # A deploy or a stop came between: what it drained must not come back.
+        try:
+            made = await self._add_allowed(agent, version.version_id, version.snapshot_id, missing)
+        except SandboxMissing:
+            # The snapshot goes with an agent that is deleted, and with a version that is removed.
+            if self._serves(agent):
+                raise
+            made = 0
+        if not self._serves(agent):
+            # A deploy, a stop or a delete came between: what it drained must not come back.
             await self.drain(version.version_id)
         elif made or missing < 0:
             await self._trim(version.version_id, wanted)
@@ -202,6 +214,11 @@ class WarmPool:
         waiting = self.warm.list(version_id, limit=_MOST_PER_VERSION)
         for warm in sorted(waiting, key=lambda warm: warm.created_at)[wanted:]:
             await self.remove(warm)
+
+    def _serves(self, agent: Agent) -> bool:
+        """Tell whether an agent still runs the version that it ran when it was read."""
+        now = self._active(agent.user_id, agent.slug)
+        return now is not None and now.active_version == agent.active_version
 
     def _active(self, user_id: str, slug: str) -> Agent | None:
         try:

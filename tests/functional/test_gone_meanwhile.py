@@ -1,0 +1,203 @@
+"""A message about what is gone, or goes while it is carried out, does nothing and is no error.
+
+Each message is carried out once to find its calls to the outside; then its agent is deleted, with all it has,
+right before each of them. A message that failed would come twice more and end among the dead letters.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from castari.bootstrap import tables
+from castari.messages import (
+    CheckDeploy,
+    DeleteAgent,
+    DeployBundle,
+    DestroySandbox,
+    EndSession,
+    Message,
+    PauseSession,
+    Refill,
+    ReplaceSandbox,
+    StartInvocation,
+    StopAgent,
+    TidyAgent,
+)
+from castari.models import Agent, Invocation
+from tests.mortal import Mortal, Slow, in_a_thread
+from tests.project import Project
+from tests.unit.bundles import FILES
+from tests.world import Worker, World
+
+pytestmark = pytest.mark.usefixtures("empty_tables")
+_SESSION = "chat"
+
+
+class Household:
+    """An agent with two versions, a warm sandbox, a session, and an invocation of each kind."""
+
+    def __init__(self, world: World, project: Project) -> None:
+        self.world, self.project = world, project
+        self.agent: Agent
+        self.running: Invocation
+        self.unbegun: DeployBundle
+
+    async def begin(self) -> "Household":
+        for number in range(2):
+            await self.project.deploy(FILES | {"src/index.ts": f"version {number}"})
+        self.agent = self.project.agent
+        worker = self.world.worker()
+        await worker.call(self.agent, session_id=_SESSION)
+        self.running = await self.started()
+        await worker.warm_up(self.agent)
+        self.world.clock.pass_(seconds=self.world.limits.session_idle_seconds)
+        self.unbegun = self.project.request("bundles/x").model_copy(update={"attempt": 2})
+        return self
+
+    async def started(self) -> Invocation:
+        worker = self.world.worker()
+        queued = worker.invocations.submit(self.agent, "later")
+        await worker.starts.start(queued.invocation_id)
+        return tables.invocations_table().get(queued.invocation_id)
+
+    async def delete(self) -> None:
+        """Delete the agent, and have all that it has removed."""
+        worker = self.world.worker()
+        if tables.agents_table().find(self.agent.agent_id):
+            worker.agents.delete(self.agent)
+        await worker.removals.carry_out(_delete(self))  # type: ignore[arg-type]
+
+    def left(self) -> dict[str, object]:
+        """Return whatever is left of the agent."""
+        worker, agent_id = self.world.worker(), self.agent.agent_id
+        alive = self.world.sandboxes.alive.items()
+        return {
+            "agent": tables.agents_table().find(agent_id),
+            "sandboxes": [name for name, each in alive if each.metadata["agent_id"] == agent_id],
+            "offers": [each.sandbox_id for each in worker.warm.all() if each.agent_id == agent_id],
+            "versions": list(worker.versions.all(agent_id)),
+            "sessions": list(worker.sessions_table.all(agent_id)),
+            "invocations": worker.table.list_for_agent(agent_id, limit=9, offset=0),
+        }
+
+
+def _destroy(house: Household) -> Message:
+    running = house.running
+    return DestroySandbox(
+        sandbox_id=str(running.sandbox_id), invocation_id=running.invocation_id, attempt=running.attempt
+    )
+
+
+def _replace(house: Household) -> Message:
+    running = house.running
+    return ReplaceSandbox(
+        user_id=house.agent.user_id,
+        slug=house.agent.slug,
+        sandbox_id=str(running.sandbox_id),
+        invocation_id=running.invocation_id,
+        attempt=running.attempt,
+    )
+
+
+def _refill(house: Household) -> Message:
+    return Refill(user_id=house.agent.user_id, slug=house.agent.slug)
+
+
+def _refill_empty(house: Household) -> Message:
+    """Of a pool that has to be filled."""
+    worker = house.world.worker()
+    for warm in list(worker.warm.all()):
+        assert worker.warm.take(warm)
+        del house.world.sandboxes.alive[warm.sandbox_id]
+    return _refill(house)
+
+
+def _pause(house: Household) -> Message:
+    return PauseSession(agent_id=house.agent.agent_id, session_id=_SESSION)
+
+
+def _end(house: Household) -> Message:
+    session = house.world.worker().sessions_table.get(house.agent.agent_id, _SESSION)
+    return EndSession(agent_id=house.agent.agent_id, session_id=_SESSION, created_at=session.created_at)
+
+
+def _stop(house: Household) -> Message:
+    house.world.worker().agents.update(house.agent, {"status": "stopped"})
+    return StopAgent(user_id=house.agent.user_id, slug=house.agent.slug, agent_id=house.agent.agent_id)
+
+
+def _delete(house: Household) -> Message:
+    return DeleteAgent(
+        user_id=house.agent.user_id,
+        slug=house.agent.slug,
+        agent_id=house.agent.agent_id,
+        requested_at=house.world.clock(),
+    )
+
+
+def _check_unbegun(house: Household) -> Message:
+    """Of a deploy whose workers died before they wrote a version."""
+    return CheckDeploy(agent_id=house.agent.agent_id, request=house.unbegun)
+
+
+def _check_interrupted(house: Household) -> Message:
+    """Of a deploy whose worker died in the middle."""
+    worker = house.world.worker()
+    numbered = worker.switches.next_number(house.agent, house.unbegun.requested_at)
+    worker.versions.create(worker.claims.first(house.agent, house.unbegun, numbered.number))
+    house.world.clock.pass_(seconds=house.world.limits.deploy_lease_seconds + 1)
+    return _check_unbegun(house)
+
+
+def _tidy(house: Household) -> Message:
+    return TidyAgent(user_id=house.agent.user_id, slug=house.agent.slug, agent_id=house.agent.agent_id)
+
+
+def _start(house: Household) -> Message:
+    queued = house.world.worker().invocations.submit(house.agent, "later")
+    return StartInvocation(invocation_id=queued.invocation_id)
+
+
+MESSAGES: dict[str, Callable[[Household], Message]] = {
+    "destroy": _destroy,
+    "replace": _replace,
+    "refill": _refill,
+    "refill empty": _refill_empty,
+    "pause": _pause,
+    "end": _end,
+    "stop": _stop,
+    "delete": _delete,
+    "check unbegun": _check_unbegun,
+    "check interrupted": _check_interrupted,
+    "tidy": _tidy,
+    "start": _start,
+}
+
+
+def _carry_out(worker: Worker, message: Message) -> Awaitable[str]:
+    if isinstance(message, StartInvocation):
+        return worker.starts.carry_out(message)
+    return worker.removals.carry_out(message)  # type: ignore[arg-type]
+
+
+async def _house(world: World) -> Household:
+    world.versions_kept = 1
+    return await Household(world, Project(world, world.worker())).begin()
+
+
+@pytest.mark.parametrize("kind", MESSAGES)
+async def test_an_agent_may_be_deleted_at_any_call(kind: str, world: World) -> None:
+    alive = Mortal()
+    house = await _house(world)
+    await _carry_out(world.worker(alive.wrap), MESSAGES[kind](house))
+    assert alive.points
+    for at in alive.points:
+        house = await _house(world)
+        slow = Slow(at, lambda: None)
+        slow.meanwhile = lambda house=house: in_a_thread(house.delete)  # type: ignore[misc]
+        message = MESSAGES[kind](house)
+        result = await _carry_out(world.worker(slow.wrap), message)
+        assert slow.at is None, f"{at} of {alive.calls} was never reached"
+        assert not any(house.left().values()), (at, result, house.left())
+        await _carry_out(world.worker(), message)
+        assert not any(house.left().values()), (at, house.left())
