@@ -6,6 +6,7 @@ import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -25,9 +26,13 @@ def open_regular(path: Path, account: Account, flags: int) -> IO[bytes]:
     Raises `OSError`, and `ConnectError` for anything but a regular file.
     """
     with acting_as(account):
-        fd = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY, 0o666)
+        # Emptied only once it is known what it is.
+        wanted = flags & ~os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+        fd = os.open(path, wanted, 0o666)
     try:
         _check_regular(fd, path)
+        if flags & os.O_TRUNC:
+            os.ftruncate(fd, 0)
     except BaseException:
         os.close(fd)
         raise
@@ -65,9 +70,16 @@ async def download(request: web.BaseRequest, path: str, account: Account) -> web
 async def _send(
     request: web.BaseRequest, response: web.StreamResponse, chunks: Iterator[bytes]
 ) -> web.StreamResponse:
+    first = next(chunks, b"")  # What can not be read at all is refused by a status.
     await response.prepare(request)
-    for chunk in chunks:
-        await response.write(chunk)
+    try:
+        for chunk in chain([first] if first else [], chunks):
+            await response.write(chunk)
+    except OSError as error:
+        # An answer has begun: only the end of the connection tells that there is no more.
+        if request.transport:
+            request.transport.abort()
+        raise ConnectError("internal", "the file could not be read to its end") from error
     await response.write_eof()
     return response
 

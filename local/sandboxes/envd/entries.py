@@ -7,6 +7,7 @@ from pathlib import Path
 
 from local.sandboxes.envd.accounts import owner_names
 from local.sandboxes.envd.connect import Message
+from local.sandboxes.envd.paths import leads_out
 
 METADATA_PREFIX = "user.e2b."
 """The extended attributes that hold what a client noted on a file."""
@@ -55,6 +56,8 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def _link(path: Path) -> Message:
+    if leads_out(path):
+        return {"isSymlink": True, "symlinkTarget": str(path)}
     link = {"isSymlink": True, "symlinkTarget": os.path.realpath(path)}
     try:
         return link | {"type": _type(path.stat().st_mode)}

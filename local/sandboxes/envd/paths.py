@@ -17,13 +17,32 @@ def resolve(path: str, account: Account) -> Path:
 
 
 def check_not_of_envd(fd: int) -> None:
-    """Raise `PermissionError` for a file or directory in which /proc tells of envd itself.
+    """Raise `PermissionError` for a file or directory of envd's own, which no agent can open.
 
-    The kernel lets every process read that of itself, whoever it acts as. Where things lie in envd's memory
-    is the same in all sandboxes of an instance, and named are files of the host.
+    The kernel lets every process read what /proc tells of itself, whoever it acts as. Where things lie in
+    envd's memory is the same in all sandboxes of an instance, named are files of the host, and its links lead
+    there.
     """
-    if Path(f"/proc/self/fd/{fd}").readlink().is_relative_to(f"/proc/{os.getpid()}"):
+    if Path(f"/proc/self/fd/{fd}").readlink().is_relative_to(f"/proc/{os.getpid()}") or _is_outside(fd):
         raise PermissionError(errno.EACCES, "a file of envd's own")
+
+
+def leads_out(link: Path) -> bool:
+    """Tell whether a link leads out of the sandbox, as those of /proc to envd's program and sockets do."""
+    try:
+        fd = os.open(link, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return False  # To nowhere.
+    try:
+        return _is_outside(fd)
+    finally:
+        os.close(fd)
+
+
+def _is_outside(fd: int) -> bool:
+    facts = dict(line.split(":", 1) for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines())
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    return facts["mnt_id"].strip() not in {line.split(" ", 1)[0] for line in mounts}
 
 
 def check_text(text: str) -> None:

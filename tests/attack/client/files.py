@@ -208,6 +208,34 @@ def read_memory_map_of_daemon(victim: Victim) -> str:
 
 
 @attack("403")
+def read_program_of_daemon(victim: Victim) -> str:
+    """Download the program that the daemon is, a file of the host, by each of its names, and by a link."""
+    victim.run("ln -sfn /proc/self/exe to-program")
+    for path in (f"{HOME}/to-program", "/proc/1/exe", "/proc/thread-self/exe", "/proc/self/exe"):
+        answer = victim.read(path)
+        if answer.body.startswith(b"\x7fELF"):
+            return f"read {answer.body[:4]!r} of {path}"
+    return answer.judge()
+
+
+@attack(_INSIDE)
+def learn_path_of_program_of_daemon(victim: Victim) -> str:
+    """Ask where the link to it leads, which names a place on the host."""
+    victim.run("ln -sfn /proc/self/exe to-program")
+    for path in ("/proc/1/exe", f"{HOME}/to-program"):
+        answer = victim.call("filesystem.Filesystem/Stat", {"path": path})
+        if b"/python" in answer.body:
+            return f"was told {answer.body[-60:]!r}"
+    return _keep_secret(answer)
+
+
+@attack("403")
+def read_namespace_of_daemon(victim: Victim) -> str:
+    """Download a namespace: a regular file by its mode, which nobody can read."""
+    return victim.read("/proc/self/ns/net").judge()
+
+
+@attack("403")
 def list_memory_map_of_daemon(victim: Victim) -> str:
     """List it instead."""
     answer = victim.call("filesystem.Filesystem/ListDir", {"path": "/proc/self/map_files"})

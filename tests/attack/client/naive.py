@@ -80,6 +80,8 @@ def change(name: str, message: dict[str, Any]) -> bytes:
     path = place(message["path"])
     if name == "ListDir":
         return json.dumps([each.name for each in path.iterdir()]).encode()
+    if name == "Stat":
+        return json.dumps({"symlinkTarget": str(path.resolve())}).encode()
     if name == "MakeDir":
         path.mkdir()
     elif name == "Remove":
