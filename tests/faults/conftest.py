@@ -88,7 +88,7 @@ def faults(stack: Stack, places: Places, tmp_path: Path) -> Iterator[Faults]:
                 env[name],
                 api_url=env["E2B_API_URL"],
                 api_key=env["E2B_API_KEY"],
-                random=Random(5),  # noqa: S311 - guards nothing
+                random=Random(os.environ.get("FAULTS_SEED", "5")),  # noqa: S311 - guards nothing
             )
             made.sandboxes[name] = opened.enter_context(served(proxy))
         led = dict.fromkeys(_AWS_VARIABLES, made.aws.url) | {

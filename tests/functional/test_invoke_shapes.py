@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from castari.bootstrap import catalogue, results, tables
-from castari.errors import VendorRateLimited
+from castari.errors import VendorRateLimited, VendorUnavailable
 from castari.models import Agent, Invocation
 from castari.reports import RunReport
 from tests.fakes import FakeSandboxes, ScriptedRunner
@@ -50,6 +50,24 @@ def test_a_wait_of_nothing_is_met_by_the_queue(poet: Account, sandboxes: FakeSan
     assert is_queued(poet.api.request("POST", INVOKE, {"prompt": "hi"}, wait=0), sandboxes)
     assert is_queued(preferring(poet, "wait=20", wait=0), sandboxes)
     assert is_queued(preferring(poet, "wait=0"), sandboxes)
+
+
+def test_while_the_sandbox_service_is_down_a_wait_is_answered_with_503_and_leaves_a_failure(
+    poet: Account, sandboxes: FakeSandboxes
+) -> None:
+    sandboxes.failures["create"] = [VendorUnavailable("the sandbox service cannot be reached")]
+    reply = poet.api.request("POST", INVOKE, {"prompt": "hi"})
+    assert (reply.status, reply.json["detail"]) == (503, "the sandbox service cannot be reached")
+    (row,) = poet.api.request("GET", "/agents/poet/invocations").json
+    assert (row["status"], row["failure"]["code"]) == ("failed", "vendor_unavailable")
+
+
+def test_a_start_that_came_unheard_is_answered_with_202_at_once(
+    poet: Account, sandboxes: FakeSandboxes
+) -> None:
+    sandboxes.unanswered = 1
+    reply = poet.api.request("POST", INVOKE, {"prompt": "hi"})
+    assert (reply.status, reply.json["status"], len(sandboxes.alive)) == (202, "running", 1)
 
 
 @pytest.mark.usefixtures("endless")

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from castari.models import TERMINAL_STATUSES, FailureCode
+from castari.models import TERMINAL_STATUSES, FailureCode, RunEventName
 from castari.services.invocation_states import STEPS, diagram
 
 REPOSITORY = Path(__file__).parents[2]
@@ -27,6 +27,16 @@ def test_every_request_of_the_table_is_one_of_the_api() -> None:
     for method, rest in asked:
         path = f"/api/v1/agents/{{slug}}/{rest.replace('{id}', '{invocation_id}')}"
         assert method.lower() in document["paths"][path], (method, path)
+
+
+def test_every_event_of_a_log_is_told() -> None:
+    table = PAGE.partition("| event |")[2].partition("\n\n")[0]
+    names = [line.split("|")[1] for line in table.splitlines()[2:]]
+    told = set(re.findall(r"`(\w+)`", "".join(names)))
+    by_the_platform = {"accepted", "attempt_started", "attempt_lost", "ended"}
+    failed = {f"{name.removesuffix('_stored')}_not_stored" for name in told if name.endswith("_stored")}
+    assert "`…_not_stored`" in table
+    assert told | failed == {*get_args(RunEventName), *by_the_platform}
 
 
 def test_every_failure_is_told_with_its_status() -> None:
