@@ -54,6 +54,7 @@ def test_users_with_ten_to_one_demand_get_equal_shares_of_a_real_stack_while_bot
     stack = Stack(stage.environment, stage.http)
     agents = [Agents(user) for user in users]
     try:
+        wait_until(lambda: not _waiting(stack), "whoever waited before to be gone", 120)
         slugs = [each.deploy_files("echo", ECHO) for each in agents]
         for user, slug in zip(users, slugs, strict=True):
             user.http.patch(f"/agents/{slug}", json={"warm": 0}).raise_for_status()
