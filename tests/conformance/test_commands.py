@@ -147,12 +147,12 @@ async def test_output_is_handed_over_as_it_comes(sdk: Sdk, sandbox: Any) -> None
 
 async def test_a_command_longer_than_its_timeout_is_killed(sdk: Sdk, sandbox: Any) -> None:
     with pytest.raises(TimeoutException):
-        await sdk(sandbox.commands.run, "echo $$ > pid; exec sleep 60", timeout=1)
+        await sdk(sandbox.commands.run, "echo $$ > pid; exec sleep 60", timeout=5)
     await until(lambda: _is_gone(sdk, sandbox))
 
 
 async def test_a_timeout_also_ends_a_background_command(sdk: Sdk, sandbox: Any) -> None:
-    command = await sdk(sandbox.commands.run, "echo $$ > pid; exec sleep 60", background=True, timeout=1)
+    command = await sdk(sandbox.commands.run, "echo $$ > pid; exec sleep 60", background=True, timeout=5)
     with pytest.raises(TimeoutException):
         await sdk(command.wait)
     await until(lambda: _is_gone(sdk, sandbox))

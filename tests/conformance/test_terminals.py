@@ -148,7 +148,7 @@ async def test_a_terminal_s_end_ends_what_ran_in_it(sdk: Sdk, sandbox: Any, term
 
 
 async def test_a_terminal_longer_than_its_timeout_is_killed(sdk: Sdk, sandbox: Any) -> None:
-    terminal = await open_terminal(sdk, sandbox, timeout=1)
+    terminal = await open_terminal(sdk, sandbox, timeout=5)
     with pytest.raises(TimeoutException):
         await terminal.wait()
 
