@@ -252,15 +252,22 @@ async def test_without_a_sandbox_to_be_had_it_goes_back_to_the_queue(world: Worl
     assert worker.table.get(queued.invocation_id).attempt == 3
 
 
-async def test_an_attempt_that_started_nothing_is_put_back_though_the_table_is_busy(world: World) -> None:
+@pytest.mark.parametrize("written", [False, True])
+async def test_an_attempt_that_started_nothing_is_put_back_though_the_table_is_busy(
+    world: World, written: bool
+) -> None:
     agent, worker = world.agent(), world.worker()
     queued = worker.invocations.submit(agent, "later")
     world.sandboxes.failures["start"] = [VendorUnavailable("busy")]
-    busy = BusyTable(worker.table, "queued", times=2)
+    world.invocations.messages.clear()
+    busy = BusyTable(worker.table, "queued", times=1 if written else 2, written=written)
     hasty = world.worker(lambda name, adapter: busy if name == "invocations" else adapter)
     assert (await hasty.starts.start(queued.invocation_id)).startswith("queued again")
     assert busy.times == 0
     assert worker.table.get(queued.invocation_id).status == "queued"
+    assert [message for message, _ in world.invocations.messages] == [
+        StartInvocation(invocation_id=queued.invocation_id)
+    ]
 
 
 async def test_a_snapshot_that_is_gone_is_no_start(world: World) -> None:
@@ -321,14 +328,16 @@ async def test_a_long_prompt_rides_by_url_and_a_short_one_in_the_environment(wor
 
 
 class BusyTable:
-    """The invocations table, which fails at the next changes to one status."""
+    """The invocations table, which fails at the next changes to one status, or does not answer them."""
 
-    def __init__(self, table: InvocationsTable, status: str, *, times: int) -> None:
-        self._table, self._status, self.times = table, status, times
+    def __init__(self, table: InvocationsTable, status: str, *, times: int, written: bool) -> None:
+        self._table, self._status, self.times, self._written = table, status, times, written
 
     def change(self, invocation: Invocation, changes: Mapping[str, object], **more: Any) -> Invocation:
         if changes.get("status") == self._status and self.times:
             self.times -= 1
+            if self._written:
+                self._table.change(invocation, changes, **more)
             raise VendorUnavailable("DynamoDB is busy")
         return self._table.change(invocation, changes, **more)
 
