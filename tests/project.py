@@ -5,7 +5,8 @@ from castari.ids import new_id
 from castari.messages import DeployBundle
 from castari.models import Agent, LogEntry, Version
 from tests.unit.bundles import FILES, tar_gz
-from tests.world import Worker, World
+from tests.worker import Worker
+from tests.world import World
 
 
 class Project:

@@ -17,7 +17,8 @@ from castari.models import Agent, Invocation
 from castari.services.attempts import DEADLINE_GRACE_SECONDS
 from castari.services.invocation_states import is_terminal
 from tests.fakes import FakeSandbox
-from tests.world import Worker, World
+from tests.worker import Worker
+from tests.world import World
 
 TICK = timedelta(seconds=30)
 RUN = timedelta(seconds=70)

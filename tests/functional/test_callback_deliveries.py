@@ -13,7 +13,8 @@ from castari.messages import DeleteAgent, DeliverCallback
 from castari.models import Agent, Invocation
 from castari.services.callbacks import GIVE_UP, PATIENCE
 from castari.services.deliveries import MOST_ATTEMPTS
-from tests.world import Worker, World
+from tests.worker import Worker
+from tests.world import World
 
 pytestmark = pytest.mark.usefixtures("empty_tables")
 URL = "https://receiver.example/results"

@@ -9,10 +9,11 @@ from castari.adapters.tables.invocations import InvocationsTable
 from castari.bootstrap import tables
 from castari.errors import NotFound, VendorUnavailable
 from castari.messages import DestroySandbox
-from castari.models import Invocation
+from castari.models import Agent, Invocation
 from castari.services.cancels import Cancels
 from tests.functional.conftest import Account
-from tests.world import Worker, World
+from tests.worker import Worker
+from tests.world import World
 
 
 @pytest.fixture
@@ -88,26 +89,20 @@ async def test_a_queued_invocation_cancelled_while_it_starts_leaves_no_sandbox(w
 
 
 async def test_a_cancel_of_what_is_claimed_at_that_moment_is_a_cancel_all_the_same(world: World) -> None:
-    agent, worker = world.agent(), world.worker()
-    queued = worker.invocations.submit(agent, "later")
-    stale = worker.table.get(queued.invocation_id)
-    world.runner.waits = asyncio.Event().wait
-    await worker.starts.start(queued.invocation_id)
+    worker = world.worker()
+    agent, stale = await _claimed_meanwhile(world)
     table = cast("InvocationsTable", Stale(stale))
     cancels = Cancels(table, worker.finishes, worker.maintenance)
-    cancelled = cancels.cancel(agent, queued.invocation_id)
+    cancelled = cancels.cancel(agent, stale.invocation_id)
     assert (cancelled.status, destroyed(world)) == ("cancelled", [cancelled.sandbox_id])
 
 
 async def test_an_index_that_lags_hides_nothing_from_a_stop(world: World) -> None:
-    agent, worker = world.agent(), world.worker()
-    queued = worker.invocations.submit(agent, "later")
-    stale = worker.table.get(queued.invocation_id)
-    world.runner.waits = asyncio.Event().wait
-    await worker.starts.start(queued.invocation_id)
+    worker = world.worker()
+    agent, stale = await _claimed_meanwhile(world)
     lagging = cast("InvocationsTable", Lagging([stale]))
     assert Cancels(lagging, worker.finishes, worker.maintenance).cancel_all(agent.agent_id) == 1
-    assert worker.table.get(queued.invocation_id).status == "cancelled"
+    assert worker.table.get(stale.invocation_id).status == "cancelled"
 
 
 async def test_a_message_that_could_not_be_sent_is_sent_by_the_next_cancel(endless: World) -> None:
@@ -155,6 +150,16 @@ class Stale:
 
     def get(self, _invocation_id: str) -> Invocation:
         return self._row
+
+
+async def _claimed_meanwhile(world: World) -> tuple[Agent, Invocation]:
+    """Let an invocation run; return it as it was before."""
+    agent, worker = world.agent(), world.worker()
+    queued = worker.invocations.submit(agent, "later")
+    stale = worker.table.get(queued.invocation_id)
+    world.runner.waits = asyncio.Event().wait
+    await worker.starts.start(queued.invocation_id)
+    return agent, stale
 
 
 def _cancel(world: World, worker: Worker, invocation: Invocation) -> None:

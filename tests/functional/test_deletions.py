@@ -10,7 +10,8 @@ from castari.messages import DeleteAgent
 from castari.models import Agent
 from castari.services.deletions import deletion_of
 from tests.functional.conftest import Account
-from tests.world import Worker, World
+from tests.worker import Worker
+from tests.world import World
 
 STEPS = ["sandboxes", "secrets", "bundles", "invocations", "versions"]
 

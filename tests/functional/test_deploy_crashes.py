@@ -16,7 +16,8 @@ from castari.services.deploys import DeployAbandoned
 from tests.mortal import SIDES, Died, Mortal, Point
 from tests.project import Project
 from tests.unit.bundles import FILES
-from tests.world import World, Wrap
+from tests.worker import Wrap
+from tests.world import World
 
 LOCKED = FILES | {"package.json": '{"dependencies": {"a": "1"}}', "package-lock.json": "{}"}
 CHANGED = LOCKED | {"src/index.ts": "changed"}

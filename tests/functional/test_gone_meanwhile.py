@@ -5,29 +5,26 @@ right before each of them. A message that failed would come twice more and end a
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 
 from castari.bootstrap import tables
 from castari.messages import (
     CheckDeploy,
-    DeleteAgent,
     DeployBundle,
-    DestroySandbox,
     EndSession,
     Message,
     PauseSession,
-    Refill,
-    ReplaceSandbox,
     StartInvocation,
-    StopAgent,
-    TidyAgent,
 )
 from castari.models import Agent, Invocation
+from tests.functional import wishes
 from tests.mortal import Mortal, Slow, in_a_thread
 from tests.project import Project
 from tests.unit.bundles import FILES
-from tests.world import Worker, World
+from tests.worker import Worker
+from tests.world import World
 
 pytestmark = pytest.mark.usefixtures("empty_tables")
 _SESSION = "chat"
@@ -65,7 +62,7 @@ class Household:
         worker = self.world.worker()
         if tables.agents_table().find(self.agent.agent_id):
             worker.agents.delete(self.agent)
-        await worker.removals.carry_out(_delete(self))  # type: ignore[arg-type]
+        await worker.removals.carry_out(wishes.delete(self.agent, self.world.clock()))
 
     def left(self) -> dict[str, object]:
         """Return whatever is left of the agent."""
@@ -82,25 +79,15 @@ class Household:
 
 
 def _destroy(house: Household) -> Message:
-    running = house.running
-    return DestroySandbox(
-        sandbox_id=str(running.sandbox_id), invocation_id=running.invocation_id, attempt=running.attempt
-    )
+    return wishes.destroy(house.running)
 
 
 def _replace(house: Household) -> Message:
-    running = house.running
-    return ReplaceSandbox(
-        user_id=house.agent.user_id,
-        slug=house.agent.slug,
-        sandbox_id=str(running.sandbox_id),
-        invocation_id=running.invocation_id,
-        attempt=running.attempt,
-    )
+    return wishes.replace(house.agent, house.running)
 
 
 def _refill(house: Household) -> Message:
-    return Refill(user_id=house.agent.user_id, slug=house.agent.slug)
+    return wishes.refill(house.agent)
 
 
 def _refill_empty(house: Household) -> Message:
@@ -123,16 +110,11 @@ def _end(house: Household) -> Message:
 
 def _stop(house: Household) -> Message:
     house.world.worker().agents.update(house.agent, {"status": "stopped"})
-    return StopAgent(user_id=house.agent.user_id, slug=house.agent.slug, agent_id=house.agent.agent_id)
+    return wishes.stop(house.agent)
 
 
 def _delete(house: Household) -> Message:
-    return DeleteAgent(
-        user_id=house.agent.user_id,
-        slug=house.agent.slug,
-        agent_id=house.agent.agent_id,
-        requested_at=house.world.clock(),
-    )
+    return wishes.delete(house.agent, house.world.clock())
 
 
 def _check_unbegun(house: Household) -> Message:
@@ -150,7 +132,7 @@ def _check_interrupted(house: Household) -> Message:
 
 
 def _tidy(house: Household) -> Message:
-    return TidyAgent(user_id=house.agent.user_id, slug=house.agent.slug, agent_id=house.agent.agent_id)
+    return wishes.tidy(house.agent)
 
 
 def _start(house: Household) -> Message:
@@ -174,13 +156,13 @@ MESSAGES: dict[str, Callable[[Household], Message]] = {
 }
 
 
-def _carry_out(worker: Worker, message: Message) -> Awaitable[str]:
+def carry_out(worker: Worker, message: Message) -> Awaitable[str]:
     if isinstance(message, StartInvocation):
         return worker.starts.carry_out(message)
     return worker.removals.carry_out(message)  # type: ignore[arg-type]
 
 
-async def _house(world: World) -> Household:
+async def settle_in(world: World) -> Household:
     world.versions_kept = 1
     return await Household(world, Project(world, world.worker())).begin()
 
@@ -188,16 +170,16 @@ async def _house(world: World) -> Household:
 @pytest.mark.parametrize("kind", MESSAGES)
 async def test_an_agent_may_be_deleted_at_any_call(kind: str, world: World) -> None:
     alive = Mortal()
-    house = await _house(world)
-    await _carry_out(world.worker(alive.wrap), MESSAGES[kind](house))
+    house = await settle_in(world)
+    await carry_out(world.worker(alive.wrap), MESSAGES[kind](house))
     assert alive.points
     for at in alive.points:
-        house = await _house(world)
+        house = await settle_in(world)
         slow = Slow(at, lambda: None)
-        slow.meanwhile = lambda house=house: in_a_thread(house.delete)  # type: ignore[misc]
+        slow.meanwhile = partial(in_a_thread, house.delete)
         message = MESSAGES[kind](house)
-        result = await _carry_out(world.worker(slow.wrap), message)
+        result = await carry_out(world.worker(slow.wrap), message)
         assert slow.at is None, f"{at} of {alive.calls} was never reached"
         assert not any(house.left().values()), (at, result, house.left())
-        await _carry_out(world.worker(), message)
+        await carry_out(world.worker(), message)
         assert not any(house.left().values()), (at, house.left())

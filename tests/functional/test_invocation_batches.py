@@ -16,7 +16,8 @@ from castari.models import Agent, Invocation, RequestKey
 from castari.services.invocation_batches import InvocationBatches
 from castari.services.requests import batch_keys
 from tests.functional.conftest import Account
-from tests.world import Worker, World, unique
+from tests.worker import Worker
+from tests.world import World, unique
 
 PATH = "/agents/poet/invocations/batch"
 

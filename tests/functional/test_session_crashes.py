@@ -10,7 +10,8 @@ from castari.messages import EndSession, PauseSession, StartInvocation
 from castari.models import Agent
 from castari.services.invocation_states import is_terminal
 from tests.mortal import SIDES, Died, Mortal
-from tests.world import Worker, World
+from tests.worker import Worker
+from tests.world import World
 
 Deed = Callable[[World, Worker, Agent], Awaitable[object]]
 

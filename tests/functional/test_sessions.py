@@ -24,7 +24,8 @@ from castari.services.sessions import Sessions
 from tests.mortal import Slow
 from tests.project import Project
 from tests.unit.bundles import FILES
-from tests.world import KEEP_SESSION, Worker, World
+from tests.worker import KEEP_SESSION, Worker
+from tests.world import World
 
 
 def _session(worker: Worker, agent: Agent, session_id: str = "chat") -> Session:

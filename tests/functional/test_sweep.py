@@ -12,7 +12,8 @@ from castari.errors import NotFound, VendorUnavailable
 from castari.messages import DeleteAgent, DestroySandbox, Refill, StopAgent
 from castari.models import Agent
 from castari.services.requeues import QUEUE_SECONDS
-from tests.world import Worker, World
+from tests.worker import Worker
+from tests.world import World
 
 
 @pytest.fixture

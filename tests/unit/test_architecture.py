@@ -44,7 +44,7 @@ LAYERS = [
         {"aws_lambda_powertools"},
     ),
     Layer("castari.observability", set(), {"aws_lambda_powertools"}),
-    Layer("castari.batches", {"castari.observability"}, {"aws_lambda_powertools"}),
+    Layer("castari.batches", {"castari.errors", "castari.observability"}, {"aws_lambda_powertools"}),
     Layer("castari.bootstrap", {"castari"}, set()),
     Layer("castari.bootstrap.clients", {"castari"}, {"boto3", "types_boto3"}),
     Layer("castari.admin", {"castari"}, set()),

@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from castari.errors import VendorUnavailable
 from castari.observability import logger, metrics
 
 
@@ -55,10 +56,14 @@ def _handle(
             postpone(record.receipt_handle, later.seconds)
         raise
     except Exception as error:
-        # Without the error's text: it may quote what the message led to.
-        trace = traceback.format_tb(error.__traceback__)
-        extra = {"message_id": record.message_id, "error_type": type(error).__name__, "trace": trace}
-        logger.error("message failed", extra=extra)
+        logger.error("message failed", extra={"message_id": record.message_id, **_told(error)})
         if release:
             release(record.receipt_handle)
         raise
+
+
+def _told(error: Exception) -> dict[str, object]:
+    """Return what may be told of an error. Its text may quote what the message led to, unless it is ours."""
+    trace = traceback.format_tb(error.__traceback__)
+    reason = {"reason": str(error)} if isinstance(error, VendorUnavailable) else {}
+    return {"error_type": type(error).__name__, "trace": trace, **reason}
