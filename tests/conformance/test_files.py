@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from e2b import FileNotFoundException, FileType, InvalidArgumentException
+from e2b import FileNotFoundException, FileType, InvalidArgumentException, SandboxException
 from e2b.sandbox.signature import get_signature
 
 from tests.conformance.conftest import Sdk
@@ -327,3 +327,11 @@ async def test_a_signed_url_is_good_for_ever_without_an_end(
     assert "signature_expiration" not in url
     assert (await http.get(url)).text == "signed"
     assert (await http.get(url, headers={"Accept-Encoding": "gzip"})).text == "signed"
+
+
+@pytest.mark.local
+async def test_a_file_whose_reading_fails_is_refused_and_keeps_nobody_waiting(sdk: Sdk, sandbox: Any) -> None:
+    command = await sdk(sandbox.commands.run, "exec sleep 600", background=True)
+    with pytest.raises(SandboxException, match="input/output error"):
+        await sdk(sandbox.files.read, f"/proc/{command.pid}/mem")
+    assert await sdk(sandbox.files.read, "/etc/hostname")

@@ -145,6 +145,7 @@ async def test_a_terminal_s_end_ends_what_ran_in_it(sdk: Sdk, sandbox: Any, term
         return not await _runs(terminal, "sleep")
 
     await until(ended)
+    assert not await _runs(terminal, "sleep")
 
 
 async def test_a_terminal_longer_than_its_timeout_is_killed(sdk: Sdk, sandbox: Any) -> None:

@@ -3,18 +3,19 @@
 import os
 import stat
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from local.sandboxes.envd.accounts import owner_names
 from local.sandboxes.envd.connect import Message
-from local.sandboxes.envd.paths import leads_out
+from local.sandboxes.envd.paths import leads_out, mounts
 
 METADATA_PREFIX = "user.e2b."
 """The extended attributes that hold what a client noted on a file."""
 
 
 class EntryReader:
-    """Describes entries; reads the owners' names once."""
+    """Describes entries; reads once what it needs to know of the sandbox: owners' names, and mounts."""
 
     def __init__(self) -> None:
         self._users, self._groups = owner_names()
@@ -36,8 +37,21 @@ class EntryReader:
         if metadata := read_metadata(path):
             entry["metadata"] = metadata
         if stat.S_ISLNK(status.st_mode):
-            entry |= _link(path)
+            entry |= self._link(path)
         return entry
+
+    @cached_property
+    def _mounts(self) -> frozenset[str]:
+        return mounts()
+
+    def _link(self, path: Path) -> Message:
+        if leads_out(path, self._mounts):
+            return {"isSymlink": True, "symlinkTarget": str(path)}
+        link = {"isSymlink": True, "symlinkTarget": os.path.realpath(path)}
+        try:
+            return link | {"type": _type(path.stat().st_mode)}
+        except OSError:
+            return link
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -53,16 +67,6 @@ def read_metadata(path: Path) -> dict[str, str]:
         }
     except OSError:
         return {}
-
-
-def _link(path: Path) -> Message:
-    if leads_out(path):
-        return {"isSymlink": True, "symlinkTarget": str(path)}
-    link = {"isSymlink": True, "symlinkTarget": os.path.realpath(path)}
-    try:
-        return link | {"type": _type(path.stat().st_mode)}
-    except OSError:
-        return link
 
 
 def _type(mode: int) -> str:

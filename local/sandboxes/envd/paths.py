@@ -23,26 +23,32 @@ def check_not_of_envd(fd: int) -> None:
     envd's memory is the same in all sandboxes of an instance, named are files of the host, and its links lead
     there.
     """
-    if Path(f"/proc/self/fd/{fd}").readlink().is_relative_to(f"/proc/{os.getpid()}") or _is_outside(fd):
+    about_envd = Path(f"/proc/self/fd/{fd}").readlink().is_relative_to(f"/proc/{os.getpid()}")
+    if about_envd or _mount_of(fd) not in mounts():
         raise PermissionError(errno.EACCES, "a file of envd's own")
 
 
-def leads_out(link: Path) -> bool:
-    """Tell whether a link leads out of the sandbox, as those of /proc to envd's program and sockets do."""
+def mounts() -> frozenset[str]:
+    """Return the ids of the sandbox's mounts. Whatever lies on another one is not in the sandbox."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return frozenset(line.split(" ", 1)[0] for line in lines)
+
+
+def leads_out(link: Path, inside: frozenset[str]) -> bool:
+    """Tell whether a link leads elsewhere than to these mounts, as those to envd's program and sockets do."""
     try:
         fd = os.open(link, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return False  # To nowhere.
     try:
-        return _is_outside(fd)
+        return _mount_of(fd) not in inside
     finally:
         os.close(fd)
 
 
-def _is_outside(fd: int) -> bool:
+def _mount_of(fd: int) -> str:
     facts = dict(line.split(":", 1) for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines())
-    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    return facts["mnt_id"].strip() not in {line.split(" ", 1)[0] for line in mounts}
+    return facts["mnt_id"].strip()
 
 
 def check_text(text: str) -> None:

@@ -54,6 +54,11 @@ class DeployChecks:
             return "nothing to do"
         if request.attempt < MOST_ATTEMPTS:
             return self._send_again(agent, request.model_copy(update={"attempt": request.attempt + 1}))
+        return self._abandon_unbegun(agent, message)
+
+    def _abandon_unbegun(self, agent: Agent, message: CheckDeploy) -> str:
+        """Write the version that no worker came to write, to tell in it that the deploy failed."""
+        request = message.request
         try:
             numbered = self.switches.next_number(agent, request.requested_at)
             version = self.claims.first(agent, request, numbered.number)

@@ -8,7 +8,7 @@ from castari.adapters.queues import Queue
 from castari.adapters.tables.invocations import InvocationsTable
 from castari.adapters.tables.session_holds import SessionHolds
 from castari.clock import Clock, utc_now
-from castari.errors import StaleWrite, VendorUnavailable
+from castari.errors import NotFound, StaleWrite, VendorUnavailable
 from castari.messages import StartInvocation
 from castari.models import Invocation, PastAttempt
 from castari.services import invocation_states, session_states
@@ -92,7 +92,13 @@ class Requeues:
             "deadline_at": self.reminder_at(pause),
             **more,
         }
-        waiting = self._change(invocation, changes)
+        try:
+            waiting = self._change(invocation, changes)
+        except StaleWrite:
+            # The answer to a write may be lost, and the next try then loses against the first.
+            if not self._is_back(invocation):
+                raise
+            waiting = invocation.model_copy(update=changes)
         message = StartInvocation(invocation_id=waiting.invocation_id)
         try:
             self.queue.send(message, delay_seconds=pause, group=waiting.user_id)
@@ -101,6 +107,15 @@ class Requeues:
             with suppress(StaleWrite, VendorUnavailable):
                 return self.invocations.change(waiting, {"deadline_at": self.clock()})
         return waiting
+
+    def _is_back(self, invocation: Invocation) -> bool:
+        """Tell whether this very attempt waits in the queue again; who told a worker of that is not known."""
+        try:
+            row = self.invocations.get(invocation.invocation_id)
+        except NotFound:
+            return False
+        ours = (invocation.attempt, invocation.claim_id)
+        return row.status == "queued" and (row.attempt, row.claim_id) == ours
 
     def _change(self, invocation: Invocation, changes: dict[str, object]) -> Invocation:
         """Write the changes; in a session, the next may go first."""

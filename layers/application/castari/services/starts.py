@@ -139,20 +139,9 @@ class Starts:
         """Queue an attempt again that started nothing: nobody else can tell that, and would call it lost."""
         for pause in _PAUSES_SECONDS:
             with suppress(VendorUnavailable):
-                return self._queue_again(claimed)
+                return self.requeues.not_started(claimed)
             await asyncio.sleep(pause)
-        return self._queue_again(claimed)
-
-    def _queue_again(self, claimed: Invocation) -> int:
-        try:
-            return self.requeues.not_started(claimed)
-        except StaleWrite:
-            row = self.finishes.current(claimed)
-            if (row.status, row.attempt) != ("queued", claimed.attempt):
-                raise
-            # That was our own write, unanswered, and no worker was told of it.
-            self.requeues.remind(row)
-            return 0
+        return self.requeues.not_started(claimed)
 
 
 def _agent_gone(reason: str) -> Outcome:
