@@ -61,6 +61,8 @@ class FakeSandbox:
     """Paused, not ended, when its time is over."""
     paused: bool = False
     commands: list[tuple[str, dict[str, str], float]] = field(default_factory=list)
+    begun: list[str] = field(default_factory=list)
+    """Commands that run for as long as it lives."""
 
 
 Script = Callable[["FakeSandboxes", str, dict[str, str]], AsyncIterator[dict[str, Any]]]
@@ -144,6 +146,12 @@ class FakeSandboxes:
             self.unanswered -= 1
             raise SandboxLost("no answer")
         return FakeRunningCommand(self.script(self, access.sandbox_id, plain))
+
+    async def begin(self, access: SandboxAccess, command: str) -> None:
+        await self._called_and_answered("begin")
+        if access.sandbox_id not in self.alive:
+            raise SandboxMissing("it is gone")
+        self.alive[access.sandbox_id].begun.append(command)
 
     async def _asked(self, sandbox_id: str, command: str) -> AsyncIterator[dict[str, Any]]:
         """Tell whether what is asked for has begun, as the sandbox's own shell would."""

@@ -1,4 +1,4 @@
-"""What a sandbox starts: `python3 -I -S /opt/castari run RUN_FILE …`, `output …` or `build`."""
+"""What a sandbox starts: `python3 -I -S /opt/castari run RUN_FILE …`, `standby …`, `output …` or `build`."""
 
 import sys
 
@@ -7,6 +7,10 @@ match sys.argv[1:]:
         from runner.main import main
 
         sys.exit(main(run_file, *started))
+    case ["standby", run_file]:
+        from runner.standby import main as stand_by
+
+        sys.exit(stand_by(run_file))
     case ["output", folder, stream, offset, limit, seconds]:
         from runner.live import main as read
 
@@ -16,4 +20,4 @@ match sys.argv[1:]:
 
         sys.exit(build())
     case _:
-        sys.exit("usage: castari run RUN_FILE … | output FOLDER STREAM OFFSET LIMIT SECONDS | build")
+        sys.exit("usage: castari run RUN_FILE … | standby RUN_FILE | output FOLDER STREAM … | build")

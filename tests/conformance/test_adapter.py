@@ -75,6 +75,22 @@ async def test_a_command_past_its_time_is_told_apart(sandboxes: Sandboxes, sandb
         await _frames(sandboxes, sandbox, "sleep 30", seconds=0.5)
 
 
+async def test_a_command_that_is_left_alone_runs_on_and_others_can_speak_with_it(
+    sandboxes: Sandboxes, sandbox: SandboxAccess
+) -> None:
+    await sandboxes.begin(sandbox, "mkfifo call answer; echo $$ > ready; exec tr a-z A-Z < call > answer")
+    ask = f"until [[ -s ready ]]; do sleep 0.01; done; {FRAME % 'said'} > call; cat answer"
+    assert await _frames(sandboxes, sandbox, f"{ask} | tr A-Z a-z") == ["said"]
+
+
+async def test_a_command_in_a_sandbox_that_is_gone_does_not_begin(
+    sandboxes: Sandboxes, sandbox: SandboxAccess
+) -> None:
+    await sandboxes.kill(sandbox.sandbox_id)
+    with pytest.raises(SandboxMissing):
+        await sandboxes.begin(sandbox, "sleep 60")
+
+
 async def test_a_command_that_ends_badly_just_ends(sandboxes: Sandboxes, sandbox: SandboxAccess) -> None:
     assert await _frames(sandboxes, sandbox, f"{FRAME % 'one'}; kill -9 $$") == ["one"]
 

@@ -32,7 +32,24 @@ def main(run_file: str, *begun: str) -> int:
     `begun`: the agent that the file `start` began already, as `adopt` takes it, and the microseconds since
     1970 when it did.
     """
-    began, agent, problem = _start(run_file, begun)
+    if not begun:
+        return run(run_file)
+    *agent, at = map(int, begun)
+    return run(run_file, adopt(*agent), began_at=at)
+
+
+def import_all() -> None:
+    """Import now what `run` needs after the agent has begun."""
+    for name in ("binascii", "json", "runner.pump", "runner.report", "runner.spool", "runner.timeline"):
+        __import__(name)
+
+
+def run(run_file: str, begun: Agent | None = None, *, began_at: int | None = None) -> int:
+    """Do the same with an agent that has begun, if there is one, at the microseconds since 1970."""
+    began = time.monotonic()
+    if began_at is not None:
+        began -= max(0.0, time.time() - began_at / 1_000_000)
+    agent, problem = (begun, None) if begun else _start(run_file)
     started = time.monotonic()
     # The agent starts by itself from here; these imports cost what it takes anyway.
     import json
@@ -62,17 +79,12 @@ def main(run_file: str, *begun: str) -> int:
     return 0
 
 
-def _start(run_file: str, begun: tuple[str, ...]) -> tuple[float, Agent | None, str | None]:
-    """Return when the agent's time began (monotonic seconds), the agent, or why there is none."""
-    began = time.monotonic()
+def _start(run_file: str) -> tuple[Agent | None, str | None]:
+    """Return the agent, or why there is none."""
     try:
-        if begun:
-            *agent, at = map(int, begun)
-            began -= max(0.0, time.time() - at / 1_000_000)
-            return began, adopt(*agent), None
-        return began, spawn(*read_command(run_file)), None
+        return spawn(*read_command(run_file)), None
     except (OSError, ValueError, IndexError) as error:
-        return began, None, f"the agent could not be started: {error}"
+        return None, f"the agent could not be started: {error}"
 
 
 def _prompt(agent: Agent, job: dict[str, Any], timeline: Timeline) -> tuple[bytes, str | None]:

@@ -14,6 +14,11 @@ class Agent:
         self.pidfd = os.pidfd_open(pid)
         self.stdin, self.stdout, self.stderr, self.usage = stdin, stdout, stderr, usage
 
+    def close(self) -> None:
+        """Give back what it holds, of an agent that nobody follows."""
+        for fd in (self.pidfd, self.stdin, self.stdout, self.stderr, self.usage):
+            os.close(fd)
+
 
 def read_command(path: str) -> tuple[str, list[str]]:
     """Return the working directory and the words of a command, as the build wrote them: each ended by a NUL.
@@ -43,10 +48,13 @@ def transcripts_folder() -> str:
     return f"{home}/projects"
 
 
-def spawn(folder: str, words: list[str]) -> Agent:
+def spawn(
+    folder: str, words: list[str], more: dict[str, str] | None = None, pipes: tuple[int, ...] = ()
+) -> Agent:
     """Start the agent in a session of its own, so that its group can be ended. Raises `OSError`.
 
-    On descriptor 3 it may say what it used; most programs never look there.
+    On descriptor 3 it may say what it used; most programs never look there. `pipes` follow from 4 on, and
+    `more` is what its environment has beyond ours.
     """
     os.chdir(folder)
     stdin, our_stdin = os.pipe()
@@ -56,9 +64,9 @@ def spawn(folder: str, words: list[str]) -> Agent:
     pid = os.posix_spawnp(
         words[0],
         words,
-        agent_environment(folder),
+        agent_environment(folder) | (more or {}),
         file_actions=[
-            (os.POSIX_SPAWN_DUP2, pipe, fd) for fd, pipe in enumerate((stdin, stdout, stderr, usage))
+            (os.POSIX_SPAWN_DUP2, pipe, fd) for fd, pipe in enumerate((stdin, stdout, stderr, usage, *pipes))
         ],
         setsid=True,
         # Python ignores these two; a program expects to die of them.

@@ -15,6 +15,8 @@ def store() -> Iterator[ObjectStore]:
         yield running
 
 
-@pytest.fixture
-def run(store: ObjectStore, tmp_path: Path) -> Run:
-    return Run(store, tmp_path)
+@pytest.fixture(params=["started by the shell", "taken over by a standby"])
+def run(store: ObjectStore, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
+    run = Run(store, tmp_path, ahead=request.param == "taken over by a standby")
+    yield run
+    run.wait_for_standbys()

@@ -46,6 +46,7 @@ def test_a_result_is_stored_also_when_nobody_can_read_what_is_printed(run: Run, 
         assert process.stdout is not None
         process.stdout.close()
         store.open.set()
+    run.wait_for_standbys()
     assert json.loads(store.objects["/result"])["stdout"] == "hi\n"
 
 

@@ -96,6 +96,14 @@ class Sandboxes:
         running.follow(handle)
         return running
 
+    async def begin(self, access: SandboxAccess, command: str) -> None:
+        """Start a command that runs for as long as the sandbox lives, and leave it alone.
+
+        Raises as `start` does.
+        """
+        running = await self.start(access, command, environment={}, timeout_seconds=0)
+        await running.let_go()
+
     async def kill(self, sandbox_id: str) -> bool:
         """End a sandbox; tell whether it was there. Raises `VendorUnavailable`."""
         with creation_errors():

@@ -17,6 +17,8 @@ RUN_COMMAND = (
     # Versions that were built on an earlier template have no `start`.
     f"[[ -f /opt/castari/start ]] && . /opt/castari/start {_RUN}; exec python3 -I -S /opt/castari run {_RUN}"
 )
+STANDBY_COMMAND = f"[[ -f /opt/castari/standby ]] && . /opt/castari/standby {_RUN}"
+"""Boots the runner and the agent's interpreter, which then wait for the one attempt of their sandbox."""
 COMMAND_GRACE_SECONDS = 1
 """The runner ends the agent at the limit and has this long to report; then the command is ended."""
 _URL_GRACE_SECONDS = 60

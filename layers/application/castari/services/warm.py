@@ -1,5 +1,6 @@
 """Warm sandboxes: made from a version ahead of time, each used once."""
 
+import asyncio
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,8 +21,9 @@ from castari.errors import (
     VendorUnavailable,
 )
 from castari.messages import Refill
-from castari.models import Agent, WarmSandbox
+from castari.models import Agent, SandboxAccess, WarmSandbox
 from castari.services.arrivals import Arrivals
+from castari.services.environments import STANDBY_COMMAND
 from castari.services.line import Line
 from castari.settings import Limits
 
@@ -29,6 +31,7 @@ _GRACE_SECONDS = 30
 _RENEWED_AHEAD = timedelta(seconds=90)
 """Longer than from one sweep to the next, so that no agent in use is without because of its clock."""
 _REFILL_AGAIN_SECONDS = 10
+_STAND_BY_SECONDS = 5.0
 _MOST_PER_VERSION = 100
 
 
@@ -108,8 +111,15 @@ class WarmPool:
             created_at=now,
             expires_at=now + self._idle,
         )
+        await self._stand_by(access)
         await self._offer(warm)
         return warm
+
+    async def _stand_by(self, access: SandboxAccess) -> None:
+        """Let it boot what its attempt needs; without, that boots when it starts."""
+        with suppress(CastariError, TimeoutError):
+            async with asyncio.timeout(_STAND_BY_SECONDS):
+                await self.sandboxes.begin(access, STANDBY_COMMAND)
 
     async def drain(self, version_id: str) -> int:
         """Destroy a version's warm sandboxes; return how many."""
