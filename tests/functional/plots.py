@@ -259,6 +259,13 @@ def _refill(story: Story, _running: Invocation) -> Message:
     return wishes.refill(story.agent)
 
 
+async def _refill_what_is_lost(worker: Worker, story: Story) -> None:
+    lost = await story.world.worker().warm_up(story.agent)
+    del story.world.sandboxes.alive[lost]
+    story.world.clock.pass_(seconds=31)
+    await worker.removals.carry_out(wishes.refill(story.agent))
+
+
 def _destroy(_story: Story, running: Invocation) -> Message:
     return DestroySandbox(sandbox_id=str(running.sandbox_id))
 
@@ -325,6 +332,7 @@ PLOTS = {
     "notify": Plot(_notify, (True,), (True,), callback_url=RECEIVER),
     "sweep a callback": Plot(_sweep_a_callback, (True,), (True,), callback_url=RECEIVER),
     "refill": Plot(_maintenance(_refill), warm=(True,), runner_lives=(True,)),
+    "refill what is lost": Plot(_refill_what_is_lost, warm=(False,), runner_lives=(True,)),
     "destroy": Plot(_maintenance(_destroy), warm=(True,), runner_lives=(True,)),
     "destroy once over": Plot(_maintenance(_destroy_once_over), warm=(True,), runner_lives=(True,)),
     "replace": Plot(_replace, warm=(True,), runner_lives=(True,)),

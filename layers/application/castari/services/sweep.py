@@ -67,7 +67,7 @@ class Sweep:
         self._forget_strays({sandbox.sandbox_id for sandbox in idle})
         for sandbox in islice(filter(self._is_orphan, idle), _MOST_AT_ONCE):
             done["orphans_killed"] += await self._kill(sandbox)
-        done["warm_dead"] = self._forget_dead({sandbox.sandbox_id for sandbox in listed})
+        done["warm_dead"] = self.pool.replace_lost({sandbox.sandbox_id for sandbox in listed})
         done["line_reminded"] = self.line.remind()
         done["callbacks_reminded"] = self.callbacks.remind()
         return +done
@@ -179,12 +179,3 @@ class Sweep:
             return await self.sandboxes.kill(sandbox.sandbox_id)
         except VendorUnavailable:
             return False
-
-    def _forget_dead(self, alive: set[str]) -> int:
-        """Remove offers whose sandbox is gone, as after a restart of a local sandbox server."""
-        dead = [
-            warm
-            for warm in self.warm.all()
-            if warm.sandbox_id not in alive and self.clock() - warm.created_at > _GRACE
-        ]
-        return sum(self.warm.take(warm) for warm in dead)

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from castari.models import Agent, SandboxAccess, WarmSandbox
 from castari.services.arrivals import Arrivals
 from castari.services.environments import STANDBY_COMMAND
 from castari.services.line import Line
+from castari.services.warm_losses import find_lost, lost_among
 from castari.settings import Limits
 
 _GRACE_SECONDS = 30
@@ -63,13 +65,15 @@ class WarmPool:
     async def refill(self, user_id: str, slug: str) -> int:
         """Bring an agent's pool to its size; return how many were made. Raises `VendorUnavailable`.
 
-        Where invocations wait for sandboxes, or the plan allows none now, it is tried again later.
+        Those whose sandbox is gone are removed. Where invocations wait for sandboxes, or the plan allows
+        none now, it is tried again later.
         """
         agent = self._active(user_id, slug)
         if agent is None or agent.active_version is None:
             return 0
         version, wanted = agent.active_version, self.wanted(agent)
-        missing = wanted - len(self.warm.list(version.version_id, limit=_MOST_PER_VERSION))
+        waiting = self.warm.list(version.version_id, limit=_MOST_PER_VERSION)
+        missing = wanted - len(await self._without_lost(waiting))
         try:
             made = await self._add_allowed(agent, version.version_id, version.snapshot_id, missing)
         except SandboxMissing:
@@ -148,6 +152,14 @@ class WarmPool:
                     self.maintenance.send(Refill(user_id=agent.user_id, slug=agent.slug))
         return renewed, removed
 
+    def replace_lost(self, listed: Collection[str]) -> int:
+        """Remove those that the service does not list, and have them replaced; return how many."""
+        lost = [each for each in lost_among(self.warm.all(), listed, self.clock()) if self.warm.take(each)]
+        users = {agent.agent_id: agent for agent in map(self._user_of, lost) if agent}
+        for agent in users.values():
+            self.maintenance.send(Refill(user_id=agent.user_id, slug=agent.slug))
+        return len(lost)
+
     async def remove(self, warm: WarmSandbox) -> bool:
         """Destroy one warm sandbox, unless somebody took it."""
         if not self.warm.take(warm):
@@ -167,6 +179,17 @@ class WarmPool:
     def _lifetime_seconds(self) -> int:
         """Whoever takes one at its last moment may run for as long as anybody may."""
         return self.limits.warm_idle_seconds + self.limits.max_timeout_seconds + _GRACE_SECONDS
+
+    async def _without_lost(self, waiting: list[WarmSandbox]) -> list[WarmSandbox]:
+        """Remove those whose sandbox is gone and return the others: all, where the service cannot tell."""
+        try:
+            lost = await find_lost(self.sandboxes, waiting, self.clock())
+        except VendorUnavailable:
+            return waiting
+        for warm in lost:
+            # Its end is asked for all the same: what a listing left out by mistake must not live on unseen.
+            await self.remove(warm)
+        return [warm for warm in waiting if warm not in lost]
 
     async def _add_allowed(self, agent: Agent, version_id: str, snapshot_id: str, missing: int) -> int:
         """Add as many as the plan allows now, and see to the others later."""
