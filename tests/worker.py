@@ -65,7 +65,7 @@ Wrap = Callable[[str, Any], Any]
 class _CountingSandboxes:
     """A worker's way to the sandbox service: like the adapter, it tells of each end."""
 
-    def __init__(self, sandboxes: Any, ended: Callable[[], None]) -> None:
+    def __init__(self, sandboxes: Any, ended: Callable[[str], None]) -> None:
         self._sandboxes, self._ended = sandboxes, ended
 
     def __getattr__(self, method: str) -> Any:
@@ -73,8 +73,7 @@ class _CountingSandboxes:
 
     async def kill(self, sandbox_id: str) -> bool:
         killed: bool = await self._sandboxes.kill(sandbox_id)
-        if killed:
-            self._ended()
+        self._ended(sandbox_id)
         return killed
 
 
@@ -180,8 +179,8 @@ class Worker:
         )
         self.completions = Completions(self.table, self.finishes, self.maintenance, rests)
 
-    def _sandbox_ended(self) -> None:
-        self.capacity.give_back()
+    def _sandbox_ended(self, sandbox_id: str) -> None:
+        self.capacity.ended(sandbox_id)
 
     def _make_line(self) -> None:
         world = self._world

@@ -67,6 +67,11 @@ def project(world: World) -> Project:
 @pytest.fixture
 def empty_tables(stack: dict[str, str]) -> None:
     """Take away what other tests left open: a sweep would see to that first, and never come to ours."""
+    empty(stack)
+
+
+def empty(stack: dict[str, str]) -> None:
+    """Take away what is open."""
     for table, keys in (
         ("INVOCATIONS_TABLE", ["invocation_id"]),
         ("WARM_TABLE", ["version_id", "sandbox_id"]),

@@ -122,12 +122,10 @@ async def test_a_call_that_is_delivered_again_gives_its_sandbox_back_once(
 ) -> None:
     world.sandboxes_at_once = 2
     worker, agent = world.worker(), world.agent(warm=0)
-    worker.capacity.reconcile(worker.capacity.now(), len(world.sandboxes.alive))
-    for _ in range(2):
-        worker.capacity.take("build")
+    build, _ = (worker.capacity.take("build") for _ in range(2))
     waiting = worker.invocations.submit(agent, "x")
     await worker.starts.start(waiting.invocation_id)
-    worker.capacity.give_back()
+    worker.capacity.give_back(build)
     world.invocations.messages.clear()
     assert await worker.line.serve() == 1
     ((call, _),) = world.invocations.messages
@@ -143,11 +141,9 @@ async def test_a_call_that_is_delivered_again_gives_its_sandbox_back_once(
 async def test_a_call_that_is_delivered_again_starts_one_sandbox_and_counts_it(world: World) -> None:
     world.sandboxes_at_once = 2
     worker, agent = world.worker(), world.agent(warm=0)
-    worker.capacity.reconcile(worker.capacity.now(), len(world.sandboxes.alive))
-    for _ in range(2):
-        worker.capacity.take("build")
+    build, _ = (worker.capacity.take("build") for _ in range(2))
     await worker.starts.start(worker.invocations.submit(agent, "x").invocation_id)
-    worker.capacity.give_back()
+    worker.capacity.give_back(build)
     world.invocations.messages.clear()
     await worker.line.serve()
     ((call, _),) = world.invocations.messages

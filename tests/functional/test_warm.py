@@ -94,10 +94,10 @@ async def test_one_that_would_grow_too_old_for_the_plan_is_replaced(world: World
 async def test_a_call_that_the_plan_has_no_room_for_waits_in_line_and_says_so(world: World) -> None:
     world.sandboxes_at_once = 1
     worker = world.worker()
-    worker.capacity.take("build")
+    build = worker.capacity.take("build")
     invocation = await worker.call(world.agent())
     assert (invocation.status, invocation.attempt) == ("queued", 0)
-    worker.capacity.give_back()
+    worker.capacity.give_back(build)
     await worker.line.serve()
     ready, _ = world.invocations.messages[-1]
     assert isinstance(ready, StartInvocation)

@@ -17,6 +17,7 @@ CastariError
 ├── RateLimited           429   says when to try again
 ├── AgentFailed           500
 ├── VendorUnavailable     503   AWS or the sandbox service is busy or down: nothing was started
+│   ├── VendorUnanswered  503   it may have done all the same what was asked: a sandbox may exist
 │   ├── VendorRateLimited 503
 │   │   └── NoCapacity    503   the plan's limits allow no more sandboxes now: wait in line
 │   └── SandboxMissing    503   the sandbox or snapshot is definitely not there
@@ -140,6 +141,10 @@ class VendorUnavailable(CastariError):
     """An outside service is busy or down and nothing was started, so a retry is safe."""
 
     status = 503
+
+
+class VendorUnanswered(VendorUnavailable):
+    """An outside service broke off: what was asked of it may have happened, though no agent was started."""
 
 
 class VendorRateLimited(VendorUnavailable):

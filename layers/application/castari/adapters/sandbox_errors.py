@@ -12,6 +12,7 @@ from castari.errors import (
     SandboxLost,
     SandboxMissing,
     VendorRateLimited,
+    VendorUnanswered,
     VendorUnavailable,
 )
 
@@ -28,14 +29,17 @@ _NOT_FOUND = 404
 
 @contextmanager
 def creation_errors() -> Iterator[None]:
-    """Around calls after which no agent can be running: every failure may be tried again."""
+    """Around calls after which no agent can be running: every failure may be tried again.
+
+    Raises `VendorUnanswered` where the call may have been carried out.
+    """
     try:
         yield
     except _VENDOR_ERRORS as error:
         known = translate(error)
         if isinstance(known, VendorUnavailable):
             raise known from error
-        raise VendorUnavailable(f"the sandbox service failed ({type(error).__name__}): try again") from error
+        raise VendorUnanswered(f"the sandbox service failed ({type(error).__name__}): try again") from error
 
 
 @contextmanager

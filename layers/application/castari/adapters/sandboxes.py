@@ -1,5 +1,6 @@
 """Sandboxes, through the unmodified E2B SDK: E2B's cloud, or any server that speaks its API."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,8 +35,8 @@ class Sandboxes:
     api_key: SecretStr
     api_url: str = ""
     sandbox_url: str = ""
-    ended: Callable[[], None] = lambda: None
-    """Called after each kill that ended a sandbox."""
+    ended: Callable[[str], None] = lambda _sandbox_id: None
+    """Told of each sandbox that is not there any more, once it was to be killed."""
 
     async def create(
         self,
@@ -53,15 +54,17 @@ class Sandboxes:
         `VendorRateLimited`, `VendorUnavailable`.
         """
         with creation_errors():
-            sandbox = await e2b.AsyncSandbox.create(
-                template,
-                timeout=timeout_seconds,
-                metadata={"castari": self.deployment, **metadata},
-                network={"allow_public_traffic": False},
-                lifecycle={"on_timeout": "pause" if pauses else "kill"},
-                idempotency_key=idempotency_key,
-                **self._options(_CREATE_SECONDS),
-            )
+            # The SDK's own timeout is for each of connecting, sending and reading.
+            async with asyncio.timeout(_CREATE_SECONDS):
+                sandbox = await e2b.AsyncSandbox.create(
+                    template,
+                    timeout=timeout_seconds,
+                    metadata={"castari": self.deployment, **metadata},
+                    network={"allow_public_traffic": False},
+                    lifecycle={"on_timeout": "pause" if pauses else "kill"},
+                    idempotency_key=idempotency_key,
+                    **self._options(_CREATE_SECONDS),
+                )
         return _access(sandbox)
 
     async def start(
@@ -108,8 +111,7 @@ class Sandboxes:
         """End a sandbox; tell whether it was there. Raises `VendorUnavailable`."""
         with creation_errors():
             killed = bool(await e2b.AsyncSandbox.kill(sandbox_id, **self._options(_CALL_SECONDS)))
-        if killed:
-            self.ended()
+        self.ended(sandbox_id)
         return killed
 
     async def set_timeout(self, sandbox_id: str, seconds: int) -> None:

@@ -41,7 +41,7 @@ def sandboxes() -> "Sandboxes":
         api_key=stores.platform_secrets().e2b_api_key,
         api_url=known.e2b_api_url,
         sandbox_url=known.e2b_sandbox_url,
-        ended=capacity().give_back,
+        ended=capacity().ended,
     )
 
 

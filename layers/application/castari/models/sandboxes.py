@@ -39,15 +39,32 @@ class WarmSandbox(Model):
 
 
 class CapacityState(Model):
-    """What counts against the limits of the sandbox service's plan."""
+    """What counts against the limits of the sandbox service's plan: by name, so that nothing counts twice."""
 
     version: int = 0
-    """How many sandboxes were ever counted: it changes with each."""
-    alive: int = 0
+    """Changes whenever anything is counted."""
+    ended: int = 0
+    """Changes whenever anything is counted no more."""
+    sandboxes: frozenset[str] = frozenset()
+    """The ids of those that exist."""
+    promised: frozenset[str] = frozenset()
+    """Of those that somebody is about to make."""
+    calls: frozenset[str] = frozenset()
+    """Promises that are still on their way to a worker, with the call of who waited in line."""
+    unseen: frozenset[str] = frozenset()
+    """The ids that the service did not list at `unseen_at`."""
+    unseen_at: datetime | None = None
+    read_at: datetime | None = None
+    """When this was asked for."""
     recent: tuple[datetime, ...] = ()
     """When the latest were counted, the oldest first; as many as may be made in a second."""
     turn: int = 0
     """The turn of the line that was served last."""
+
+    @property
+    def alive(self) -> int:
+        """How many sandboxes there are, and may be at any moment."""
+        return len(self.sandboxes) + len(self.promised) + len(self.calls)
 
 
 class Waiting(Model):

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import SecretStr
@@ -43,25 +44,23 @@ class BuildSandboxes:
     @asynccontextmanager
     async def open(self, agent: Agent, version: Version, template: str) -> AsyncIterator[SandboxAccess]:
         """Make a build sandbox, and end it with the block. Raises `SnapshotGone`, `VendorUnavailable`."""
-        self.capacity.take("build")
+        create = partial(
+            self.sandboxes.create,
+            template,
+            timeout_seconds=self.limits.deploy_timeout_seconds,
+            metadata={
+                "kind": "build",
+                "agent_id": agent.agent_id,
+                "user_id": agent.user_id,
+                "version_id": version.version_id,
+                "attempt": str(version.attempt),
+            },
+            idempotency_key=uuid.uuid4().hex,
+        )
         try:
-            sandbox = await self.sandboxes.create(
-                template,
-                timeout_seconds=self.limits.deploy_timeout_seconds,
-                metadata={
-                    "kind": "build",
-                    "agent_id": agent.agent_id,
-                    "user_id": agent.user_id,
-                    "version_id": version.version_id,
-                    "attempt": str(version.attempt),
-                },
-                idempotency_key=uuid.uuid4().hex,
-            )
-        except VendorUnavailable as error:
-            self.capacity.give_back()
-            if isinstance(error, SandboxMissing):
-                raise SnapshotGone("the template of the build sandbox is not there") from error
-            raise
+            sandbox = await self.capacity.make(self.capacity.take("build"), create)
+        except SandboxMissing as error:
+            raise SnapshotGone("the template of the build sandbox is not there") from error
         try:
             yield sandbox
         finally:

@@ -1,7 +1,7 @@
 """Launches an attempt: claims the invocation, takes a warm sandbox or makes one, starts the runner."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -74,13 +74,13 @@ class Launches:
         stored: bool,
         attended: bool = False,
         seconds: float | None = None,
-        counted: bool = False,
+        promise: str | None = None,
         offers: Offers | None = None,
     ) -> Launched:
         """Begin the next attempt of a queued invocation; `stored` tells whether its row exists.
 
         `attended`: somebody stays with the attempt, and means to finish it by what the runner prints.
-        `counted`: a sandbox is counted for it already; whether or not one is made, that is over then.
+        `promise`: of a sandbox that is counted for it already; kept or not, it is over then.
         `offers`: returns warm sandboxes of a version that were read ahead.
 
         Raises `Conflict` if the agent is not active or the session cannot be had, `StaleWrite` if somebody
@@ -90,7 +90,7 @@ class Launches:
         the agent has begun, or may have, also after `seconds`.
         """
         ends_at = None if seconds is None else asyncio.get_running_loop().time() + seconds
-        place = _Counted(self.line, taken=counted)
+        place = _Place(self.line, promise)
         try:
             version = require_active(agent)
             if invocation.in_session:
@@ -136,27 +136,25 @@ class Launches:
             await asyncio.to_thread(self.maintenance.send, message)
 
 
-class _Counted:
+class _Place:
     """A sandbox that is counted ahead of its making, until it is made or not needed."""
 
-    def __init__(self, line: Line, *, taken: bool) -> None:
-        self._line, self._taken = line, taken
+    def __init__(self, line: Line, promise: str | None) -> None:
+        self._line, self._promise = line, promise
 
     def take(self) -> None:
-        """Count it, unless that was done before. Raises `NoCapacity`."""
-        if not self._taken:
-            self._line.admit()
-            self._taken = True
+        """Have it promised, unless it is. Raises `NoCapacity`."""
+        self._promise = self._promise or self._line.admit()
 
-    def use(self) -> None:
-        """It exists now: whoever ends it gives it back."""
-        self._taken = False
+    async def make(self, create: Callable[[], Awaitable[SandboxAccess]]) -> SandboxAccess:
+        """Make it. Raises as `Capacity.make`, which sees to the promise from then on."""
+        promise, self._promise = self._promise, None
+        return await self._line.capacity.make(promise, create)
 
     def release(self) -> None:
         """Give back what was not used."""
-        if self._taken:
-            self._taken = False
-            self._line.capacity.give_back()
+        promise, self._promise = self._promise, None
+        self._line.capacity.give_back(promise)
 
 
 class _Attempt:
@@ -168,7 +166,7 @@ class _Attempt:
         agent: Agent,
         version: ActiveVersion,
         invocation: Invocation,
-        place: _Counted,
+        place: _Place,
         *,
         stored: bool,
         ends_at: float | None,
@@ -210,13 +208,11 @@ class _Attempt:
             self._claim(None)
         try:
             async with asyncio.timeout_at(self._ends_at):
-                access = await self._create()
-            self._place.use()
+                access = await self._place.make(self._create)
             await self._move_to(access)
             return await self._start_fresh(access)
         except TimeoutError as error:
-            # It may be made all the same; then sweep ends it, and whoever ends it gives it back.
-            self._place.use()
+            # It may be made all the same; then sweep ends it.
             late = VendorRateLimited("no sandbox could be made in time")
             raise LaunchFailed(self._invocation, late) from error
         except VendorUnavailable as error:

@@ -11,7 +11,6 @@ from castari.adapters.tables.invocations import InvocationsTable
 from castari.adapters.tables.line import LineTable
 from castari.clock import Clock, utc_now
 from castari.errors import NoCapacity, NotFound
-from castari.ids import new_id
 from castari.messages import ServeLine, StartInvocation
 from castari.models import Invocation, Waiting
 from castari.services.capacity import Capacity
@@ -38,21 +37,21 @@ class Line:
     clock: Clock = utc_now
     pause: Callable[[float], Awaitable[object]] = asyncio.sleep
 
-    def admit(self) -> None:
-        """Count a sandbox for somebody who just comes, if nobody waits. Raises `NoCapacity`."""
+    def admit(self) -> str | None:
+        """Promise a sandbox to somebody who just comes, if nobody waits. Raises `NoCapacity`."""
         if not self.capacity.limited:
-            return
+            return None
         if not self.table.is_empty():
             raise NoCapacity("others wait for a sandbox too")
-        self.capacity.take("run")
+        return self.capacity.take("run")
 
-    def admit_unused(self) -> None:
-        """Count a sandbox that nobody needs yet, if nobody waits. Raises `NoCapacity`."""
+    def admit_unused(self) -> str | None:
+        """Promise a sandbox that nobody needs yet, if nobody waits. Raises `NoCapacity`."""
         if not self.capacity.limited:
-            return
+            return None
         if not self.table.is_empty():
             raise NoCapacity("invocations wait for a sandbox")
-        self.capacity.take("warm")
+        return self.capacity.take("warm")
 
     def join(self, queued: Invocation) -> None:
         """Wait in line. Doing so twice is doing it once. Raises `StaleWrite` if it does not wait any more."""
@@ -64,11 +63,9 @@ class Line:
             self.invocations.change(queued, {"place": place})
         self.table.join(Waiting(place=place, invocation_id=queued.invocation_id, user_id=queued.user_id))
 
-    def is_counted(self, called: StartInvocation) -> bool:
-        """Tell whether a sandbox is counted with this delivery of a call: only with the first one."""
-        if called.call_id is None:
-            return called.counted
-        return self.table.redeem(called.call_id, self.clock())
+    def redeem(self, called: StartInvocation) -> str | None:
+        """Return the sandbox that is promised with this delivery of a call: only with the first one."""
+        return self.capacity.redeem(called.call_id) if called.call_id else None
 
     def ask(self) -> None:
         """Have the line served soon."""
@@ -108,21 +105,21 @@ class Line:
         called = 0
         for waiting in self._in_turn():
             try:
-                self.capacity.take("run", turn=_turn(waiting))
+                promise = self.capacity.take("run", turn=_turn(waiting))
             except NoCapacity as refusal:
                 return called, refusal
-            if self._call_up(waiting):
+            if self._call_up(waiting, promise):
                 called += 1
             else:
-                self.capacity.give_back()
+                self.capacity.give_back(promise)
         return called, None
 
-    def _call_up(self, waiting: Waiting) -> bool:
-        """Send one to a worker, with a sandbox counted for it; False if somebody else does."""
+    def _call_up(self, waiting: Waiting, promise: str | None) -> bool:
+        """Send one to a worker, with a sandbox promised to it; False if somebody else does."""
         now = self.clock()
         if not self.table.call_up(waiting, now, now + _CALLED):
             return False
-        message = StartInvocation(invocation_id=waiting.invocation_id, counted=True, call_id=new_id("call"))
+        message = StartInvocation(invocation_id=waiting.invocation_id, counted=True, call_id=promise)
         self.queue.send(message, group=waiting.user_id)
         self.table.leave(waiting.place)
         return True

@@ -47,44 +47,43 @@ class Starts:
         """Do what a message asks for; tell what became of it."""
         match work:
             case StartInvocation():
-                return await self.start(work.invocation_id, counted=self.line.is_counted(work))
+                return await self.start(work.invocation_id, promise=self.line.redeem(work))
             case ServeLine():
                 return f"{await self.line.serve()} called up"
             case _:
                 assert_never(work)
 
-    async def start(self, invocation_id: str, *, counted: bool = False) -> str:
+    async def start(self, invocation_id: str, *, promise: str | None = None) -> str:
         """Launch a queued invocation; tell what became of it. A second delivery changes nothing.
 
-        `counted` tells whether a sandbox is counted for it already: it was called up from the line.
+        Where it was called up from the line, it has the `promise` of a sandbox.
         """
         try:
             invocation = self.invocations.get(invocation_id)
         except NotFound:
-            return self._not_needed("gone", counted)
+            return self._not_needed("gone", promise)
         if invocation.status != "queued":
-            return self._not_needed("claimed already", counted)
+            return self._not_needed("claimed already", promise)
         try:
-            return await self._launch(invocation, counted)
+            return await self._launch(invocation, promise)
         except StaleWrite:
             return "claimed already"
         except NotFound:
             return "gone"  # Deleted with its agent, just now.
 
-    def _not_needed(self, result: str, counted: bool) -> str:
-        if counted:
-            self.line.capacity.give_back()
+    def _not_needed(self, result: str, promise: str | None) -> str:
+        self.line.capacity.give_back(promise)
         return result
 
-    async def _launch(self, invocation: Invocation, counted: bool) -> str:
+    async def _launch(self, invocation: Invocation, promise: str | None) -> str:
         try:
             agent = self.agents.get(invocation.user_id, invocation.slug)
         except NotFound as error:
-            self._not_needed("", counted)
+            self._not_needed("", promise)
             self.finishes.without_report(invocation, _agent_gone(str(error)))
             return "the agent is not active"
         try:
-            launched = await self.launches.launch(agent, invocation, stored=True, counted=counted)
+            launched = await self.launches.launch(agent, invocation, stored=True, promise=promise)
         except NoCapacity as error:
             return await self._wait_in_line(invocation, error)
         except (SessionBusy, SessionEnded, TooManySessions) as error:

@@ -58,9 +58,8 @@ class Sweep:
         done["sessions_expired"] = await self.session_ends.expire()
         counted = self.line.capacity.now()
         listed = [sandbox async for sandbox in self.sandboxes.list()]
-        done["capacity_corrected"] = abs(
-            self.line.capacity.reconcile(counted, sum(not sandbox.is_paused for sandbox in listed))
-        )
+        running = {sandbox.sandbox_id for sandbox in listed if not sandbox.is_paused}
+        done["capacity_corrected"] = self.line.capacity.reconcile(counted, running)
         # What is in use is read after what exists: a sandbox claimed meanwhile is then seen as in use.
         in_use = {invocation.sandbox_id for invocation in self.invocations.open()}
         idle = [sandbox for sandbox in listed if sandbox.sandbox_id not in in_use]

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from castari.adapters.queues import Queue
 from castari.adapters.sandboxes import Sandboxes
@@ -90,23 +91,21 @@ class WarmPool:
 
     async def add(self, agent: Agent, version_id: str, snapshot_id: str) -> WarmSandbox:
         """Make one warm sandbox and offer it. Raises `VendorUnavailable`, leaving none behind."""
-        self.line.admit_unused()
+        promise = self.line.admit_unused()
         now = self.clock()
-        try:
-            access = await self.sandboxes.create(
-                snapshot_id,
-                timeout_seconds=self._lifetime_seconds,
-                metadata={
-                    "kind": "warm",
-                    "agent_id": agent.agent_id,
-                    "user_id": agent.user_id,
-                    "version_id": version_id,
-                },
-                idempotency_key=uuid.uuid4().hex,
-            )
-        except VendorUnavailable:
-            self.line.capacity.give_back()
-            raise
+        create = partial(
+            self.sandboxes.create,
+            snapshot_id,
+            timeout_seconds=self._lifetime_seconds,
+            metadata={
+                "kind": "warm",
+                "agent_id": agent.agent_id,
+                "user_id": agent.user_id,
+                "version_id": version_id,
+            },
+            idempotency_key=uuid.uuid4().hex,
+        )
+        access = await self.line.capacity.make(promise, create)
         warm = WarmSandbox(
             version_id=version_id,
             sandbox_id=access.sandbox_id,

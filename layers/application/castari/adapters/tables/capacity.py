@@ -1,6 +1,6 @@
-"""The capacity row: which sandboxes were made in the last second, and how many there are at once."""
+"""The capacity row: which sandboxes there are or are promised, and which were promised in the last second."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 _ROW = {"kind": "capacity", "place": "now"}
 _FREE = datetime.fromtimestamp(0, UTC)
+_ONE = {":one": {"N": "1"}}
 
 
 @dataclass(frozen=True)
 class CapacityTable:
-    """One row that every creation passes through; `version` moves with each of them."""
+    """One row that every creation passes through; `version` moves with whatever makes the count greater.
+
+    Names are in sets: who adds one that is there or removes one that is not changes nothing.
+    """
 
     client: "DynamoDBClient"
     name: str
@@ -31,44 +35,80 @@ class CapacityTable:
             found = self.client.get_item(TableName=self.name, Key=key(**_ROW), ConsistentRead=True)
         return from_item(CapacityState, found.get("Item", {}))
 
-    def take(self, seen: CapacityState, changes: Mapping[str, object], *, below: int | None) -> bool:
-        """Count one more and set `changes`, if no creation came between and fewer than `below` exist."""
+    def promise(
+        self, seen: CapacityState, promise: str, changes: Mapping[str, object], *, called: bool
+    ) -> bool:
+        """Count a promise and set `changes`, if nothing was counted since `seen` was read."""
         condition = condition_expression({"version": seen.version or None})
         text, names = condition["ConditionExpression"], condition["ExpressionAttributeNames"]
-        values = condition.get("ExpressionAttributeValues", {}) | {":one": {"N": "1"}}
-        if below is not None:
-            text += " AND (attribute_not_exists(alive) OR alive < :below)"
-            values[":below"] = encode(below)
+        values = condition.get("ExpressionAttributeValues", {}) | _ONE | {":promise": _names([promise])}
         sets = ", ".join(f"#{name} = :{name}" for name in changes)
         return self._written(
-            UpdateExpression=(f"SET {sets} " if sets else "") + "ADD version :one, alive :one",
+            UpdateExpression=(f"SET {sets} " if sets else "")
+            + f"ADD version :one, {'calls' if called else 'promised'} :promise",
             ConditionExpression=text,
             ExpressionAttributeNames=names | {f"#{name}": name for name in changes},
             ExpressionAttributeValues=values | {f":{name}": encode(value) for name, value in changes.items()},
         )
 
-    def give_back(self) -> bool:
-        """Count one sandbox less; tell whether somebody waits for it, which is told once."""
+    def redeem(self, called: str, promise: str) -> bool:
+        """Turn a call into a promise; tell whether it was still there."""
+        return self._written(
+            UpdateExpression="DELETE calls :called ADD promised :promise",
+            ConditionExpression="contains(calls, :name)",
+            ExpressionAttributeValues={
+                ":called": _names([called]),
+                ":promise": _names([promise]),
+                ":name": {"S": called},
+            },
+        )
+
+    def keep(self, promise: str, sandbox_id: str) -> None:
+        """Count a sandbox in place of the promise to make it."""
+        self._written(
+            UpdateExpression="DELETE promised :promise ADD sandboxes :made",
+            ExpressionAttributeValues={":promise": _names([promise]), ":made": _names([sandbox_id])},
+        )
+
+    def release(self, names: Collection[str]) -> bool:
+        """Count sandboxes, promises and calls no more; tell whether somebody waits, which is told once."""
         with aws_errors("DynamoDB"):
             before = self.client.update_item(
                 TableName=self.name,
                 Key=key(**_ROW),
-                UpdateExpression="ADD alive :less REMOVE wanted",
-                ExpressionAttributeValues={":less": {"N": "-1"}},
+                UpdateExpression="DELETE sandboxes :names, promised :names, calls :names"
+                " ADD ended :one REMOVE wanted",
+                ExpressionAttributeValues={":names": _names(names), **_ONE},
                 ReturnValues="UPDATED_OLD",
             )
         return "wanted" in before.get("Attributes", {})
 
-    def want(self, at_once: int) -> bool | None:
-        """Ask to be told of the next end; tell whether nobody did before, None if there is room now."""
+    def adopt(self, sandbox_ids: Collection[str]) -> None:
+        """Count sandboxes that exist, however they came to."""
+        self._written(
+            UpdateExpression="ADD version :one, sandboxes :found",
+            ExpressionAttributeValues={":found": _names(sandbox_ids), **_ONE},
+        )
+
+    def note_unseen(self, sandbox_ids: Collection[str], at: datetime) -> None:
+        """Keep which sandboxes the service did not list."""
+        ids = {":ids": _names(sandbox_ids)} if sandbox_ids else {}
+        self._written(
+            UpdateExpression="SET unseen_at = :at" + (", unseen = :ids" if ids else " REMOVE unseen"),
+            ExpressionAttributeValues={":at": encode(at), **ids},
+        )
+
+    def want(self, seen: CapacityState) -> bool | None:
+        """Ask to be told of the next end; tell whether nobody did before, None if one came since `seen`."""
         with aws_errors("DynamoDB"):
             try:
                 before = self.client.update_item(
                     TableName=self.name,
                     Key=key(**_ROW),
                     UpdateExpression="SET wanted = :yes",
-                    ConditionExpression="alive >= :full",
-                    ExpressionAttributeValues={":yes": {"BOOL": True}, ":full": encode(at_once)},
+                    ExpressionAttributeValues={":yes": {"BOOL": True}, ":ended": encode(seen.ended)},
+                    ConditionExpression="ended = :ended"
+                    + ("" if seen.ended else " OR attribute_not_exists(ended)"),
                     ReturnValues="UPDATED_OLD",
                 )
             except ClientError as error:
@@ -76,16 +116,6 @@ class CapacityTable:
                     raise
                 return None
         return "wanted" not in before.get("Attributes", {})
-
-    def correct(self, by: int) -> None:
-        """Add to the number of sandboxes, whatever else changes it meanwhile."""
-        with aws_errors("DynamoDB"):
-            self.client.update_item(
-                TableName=self.name,
-                Key=key(**_ROW),
-                UpdateExpression="ADD alive :by",
-                ExpressionAttributeValues={":by": encode(by)},
-            )
 
     def begin_pacing(self, now: datetime, until: datetime) -> bool:
         """Become the one who waits for the next creation, unless another one is; tell whether."""
@@ -108,3 +138,7 @@ class CapacityTable:
                     raise
                 return False
         return True
+
+
+def _names(names: Collection[str]) -> dict[str, Any]:
+    return {"SS": sorted(set(names))}

@@ -83,14 +83,6 @@ class LineTable:
             },
         )
 
-    def redeem(self, call_id: str, now: datetime) -> bool:
-        """Use a call for the sandbox that is counted with it; tell whether nobody did before."""
-        return self._written(
-            "put_item",
-            Item={**key(kind="call", place=call_id), "expires_at_epoch": _expiry(now)},
-            condition="attribute_not_exists(place)",
-        )
-
     def _count(self, user_id: str, now: datetime) -> int:
         with aws_errors("DynamoDB"):
             written = self.client.update_item(
