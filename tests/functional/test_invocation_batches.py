@@ -119,6 +119,7 @@ def test_what_got_no_message_is_set_out_by_the_sweep(world: World, worker: Worke
     assert set(sent(world)) == {each.invocation_id for each in made}
 
 
+@pytest.mark.usefixtures("stack")
 def test_the_queue_tries_again_what_it_could_not_take() -> None:
     client = Picky(clients.sqs())
     queue = Queue(cast("Any", client), stores.invocation_queue().url)
