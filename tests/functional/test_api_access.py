@@ -41,6 +41,7 @@ def test_no_key_or_a_bad_one_is_refused(authorization: str | None) -> None:
         _at(NOON).admit(authorization, "crud")
 
 
+@pytest.mark.usefixtures("stack")
 def test_a_request_without_a_key_is_a_401_that_says_what_to_send() -> None:
     reply = Gateway().request("GET", "/agents")
     assert reply.status == 401
