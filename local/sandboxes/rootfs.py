@@ -18,6 +18,8 @@ from pathlib import Path
 from local.sandboxes.bytecode import compile_sources
 from local.sandboxes.debian import HOST_PACKAGES, Progress, build_debian
 from local.sandboxes.definition import CACHE, Definition
+from local.sandboxes.locales import FOLDER as LOCALES
+from local.sandboxes.locales import archive_locale, has_locale
 
 __all__ = ["CACHE", "FIRST_UID", "HOST_PACKAGES", "Progress", "RootFilesystem", "build", "host_authorities"]
 
@@ -27,8 +29,7 @@ as layers are shared: each sandbox sees them through mounts that map it to ids o
 and above what adduser, subuid files and systemd hand out, so that on the host its processes are nobody."""
 
 _RECIPE = "1"  # Raise these when the steps below change what they make from the same definition.
-_FILES_RECIPE = "2"
-_FILES_RECIPE = "1"  # The same for the upper layer.
+_FILES_RECIPE = "3"  # The same for the upper layer.
 _HOST_AUTHORITIES = Path("/usr/local/share/ca-certificates")
 _BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 _PROFILE = "etc/profile"
@@ -100,6 +101,9 @@ def _build_files(definition: Definition, os_layer: Path, authorities: bytes, tre
             shutil.copyfile(source, tree / target)
             (tree / target).chmod(0o755 if os.access(source, os.X_OK) else 0o644)
     _compile(os_layer, tree)
+    if has_locale(os_layer):
+        _make_parents(LOCALES, os_layer, tree)
+        archive_locale(os_layer, tree)
     if authorities:
         _make_parents(Path(_BUNDLE).parent, os_layer, tree)
         (tree / _BUNDLE).write_bytes((os_layer / _BUNDLE).read_bytes() + b"\n" + authorities)

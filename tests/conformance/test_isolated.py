@@ -79,3 +79,10 @@ async def test_a_command_that_takes_all_memory_dies_and_its_sandbox_lives(sdk: S
         await sdk(sandbox.commands.run, greedy)
     assert caught.value.exit_code in (-1, 137)
     assert (await sdk(sandbox.commands.run, "echo alive")).stdout == "alive\n"
+
+
+async def test_programs_find_their_locale_in_one_file(sdk: Sdk, sandbox: Any) -> None:
+    archive = "/usr/lib/locale/locale-archive"
+    word = "word=äö; echo ${#word}"
+    result = await sdk(sandbox.commands.run, f"localedef --list-archive {archive}; locale charmap; {word}")
+    assert result.stdout.split() == ["C.utf8", "UTF-8", "2"]

@@ -17,6 +17,9 @@ DEFAULT_USER = "user"
 _libc = ctypes.CDLL(None, use_errno=True)
 _UNCHANGED = ctypes.c_uint(-1)
 
+_known_rows: dict[str, tuple[tuple[int, int, int, int] | None, list[list[str]]]] = {}
+"""The rows of a file as it was last read, with what tells whether it still is that file."""
+
 
 @dataclass(frozen=True)
 class Account:
@@ -43,7 +46,7 @@ class Accounts:
 
     def find(self, name: str) -> Account:
         """Look an account up. Raises `ConnectError` if there is none, or it may not be used."""
-        account = self.fixed.get(name) or _read_passwd().get(name)
+        account = self.fixed.get(name) or _find_in_passwd(name)
         if account is None:
             raise ConnectError("unauthenticated", f"there is no user '{name}' in this sandbox")
         if account.uid == 0 and self.privileges == "none" and name not in self.fixed:
@@ -89,7 +92,8 @@ def acting_as(account: Account) -> Iterator[None]:
 
 def owner_names() -> tuple[dict[int, str], dict[int, str]]:
     """The names of users and of groups by their ids, from the sandbox's own files."""
-    users = {account.uid: account.name for account in reversed(_read_passwd().values())}
+    accounts = {row[0]: _account(row) for row in _rows("/etc/passwd", 7)}
+    users = {account.uid: account.name for account in reversed(accounts.values())}
     groups = {int(gid): name for name, _, gid, *_ in _rows("/etc/group", 4)}
     return users, groups
 
@@ -102,18 +106,33 @@ def _set_file_identity(uid: int, gid: int) -> None:
         raise ConnectError("internal", f"envd can not act as user id {uid}")
 
 
-def _read_passwd() -> dict[str, Account]:
-    # Not the `pwd` module: glibc may load name-service libraries that the sandbox can replace.
-    return {
-        name: Account(name, int(uid), int(gid), home)
-        for name, _, uid, gid, _, home, *_ in _rows("/etc/passwd", 7)
-    }
+def _find_in_passwd(name: str) -> Account | None:
+    # The last entry of a name counts.
+    rows = (row for row in reversed(_rows("/etc/passwd", 7)) if row[0] == name)
+    return next(map(_account, rows), None)
+
+
+def _account(row: list[str]) -> Account:
+    name, _, uid, gid, _, home, *_ = row
+    return Account(name, int(uid), int(gid), home)
 
 
 def _rows(path: str, columns: int) -> list[list[str]]:
+    # Not the `pwd` module: glibc may load name-service libraries that the sandbox can replace.
     try:
-        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+        status = os.stat(path)  # noqa: PTH116 - the start of each command waits for it
     except FileNotFoundError:
         return []
+    # Nobody can set the time of the last change, and a new file is another one.
+    version = (status.st_dev, status.st_ino, status.st_ctime_ns, status.st_size)
+    known, rows = _known_rows.get(path, (None, []))
+    if known != version:
+        rows = _read_rows(path, columns)
+        _known_rows[path] = version, rows
+    return rows
+
+
+def _read_rows(path: str, columns: int) -> list[list[str]]:
+    lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
     rows = [line.split(":") for line in lines]
     return [row for row in rows if len(row) >= columns and row[2].isdecimal()]

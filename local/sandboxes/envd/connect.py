@@ -4,7 +4,6 @@ A frame is one flag byte, the payload's length in four bytes, most significant f
 and the payload. The last frame of a stream carries the flag 2 and the outcome.
 """
 
-import asyncio
 import base64
 import binascii
 import json
@@ -94,23 +93,35 @@ async def read_unary(request: web.BaseRequest) -> Message:
 
 async def read_frames(content: StreamReader) -> AsyncIterator[Message]:
     """Read framed messages until the client ends its stream."""
-    while first := await content.read(1):
-        header = first + await _exactly(content, FRAME_HEADER_BYTES - 1)
-        length = int.from_bytes(header[1:], "big")
-        _check_length(length)
-        payload = await _exactly(content, length)
-        if header[0] & _END:
-            return
-        if header[0]:
-            raise ConnectError("unimplemented", "compressed messages are not supported")
-        yield parse(payload)
+    received = bytearray()
+    while (message := await _next_message(content, received)) is not None:
+        yield message
 
 
 async def read_request(request: web.BaseRequest) -> Message:
     """Read the single message that opens a server stream."""
-    async for message in read_frames(request.content):
-        return message
-    raise ConnectError("invalid_argument", "the stream has no message")
+    message = await _next_message(request.content, bytearray())
+    if message is None:
+        raise ConnectError("invalid_argument", "the stream has no message")
+    return message
+
+
+async def _next_message(content: StreamReader, received: bytearray) -> Message | None:
+    """Take one message off what was received, and wait for as much as it takes; none at the stream's end."""
+    if not await _has(content, received, 1):
+        return None
+    await _need(content, received, FRAME_HEADER_BYTES)
+    length = int.from_bytes(received[1:FRAME_HEADER_BYTES], "big")
+    _check_length(length)
+    end = FRAME_HEADER_BYTES + length
+    await _need(content, received, end)
+    flags, payload = received[0], bytes(received[FRAME_HEADER_BYTES:end])
+    del received[:end]
+    if flags & _END:
+        return None
+    if flags:
+        raise ConnectError("unimplemented", "compressed messages are not supported")
+    return parse(payload)
 
 
 def answer(message: Message) -> web.Response:
@@ -128,18 +139,25 @@ async def answer_stream(
     request: web.BaseRequest, opening: Awaitable[AsyncGenerator[bytes, None]]
 ) -> web.StreamResponse:
     """Send frames as they come, then how the stream ended. A `ConnectError` becomes its last frame."""
-    response = web.StreamResponse(headers={"Content-Type": STREAM_TYPE})
+    response: web.StreamResponse | None = None
     outcome: Message = {}
     rest = b""
     try:
         # Not before the request is read: clients stop sending at the first byte of an answer.
         async with aclosing(await opening) as frames:
-            await response.prepare(request)
+            response = await _begin(request)
             rest = await _send(request, response, frames)
     except ConnectError as error:
         outcome = {"error": error.to_json()}
-        await response.prepare(request)
+        if response is None:
+            response = await _begin(request)
     await response.write_eof(rest + frame(_encode(outcome), _END))
+    return response
+
+
+async def _begin(request: web.BaseRequest) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": STREAM_TYPE})
+    await response.prepare(request)
     return response
 
 
@@ -162,11 +180,20 @@ async def _send(
     return b""
 
 
-async def _exactly(content: StreamReader, length: int) -> bytes:
-    try:
-        return await content.readexactly(length)
-    except asyncio.IncompleteReadError:
-        raise ConnectError("invalid_argument", "the stream ends within a message") from None
+async def _has(content: StreamReader, received: bytearray, length: int) -> bool:
+    """Receive until there are so many bytes. Tells whether there are, or else the stream has ended."""
+    while len(received) < length:
+        # What has arrived is taken in one piece, as most requests are one.
+        chunk = await content.readany()
+        if not chunk:
+            return False
+        received += chunk
+    return True
+
+
+async def _need(content: StreamReader, received: bytearray, length: int) -> None:
+    if not await _has(content, received, length):
+        raise ConnectError("invalid_argument", "the stream ends within a message")
 
 
 def _encode(message: Message) -> bytes:

@@ -1,12 +1,10 @@
 """What a sandbox answers about its files: which request goes to which service, served on one Unix socket."""
 
 import asyncio
-import json
 import os
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import NoReturn
 
 from aiohttp import web
@@ -15,10 +13,9 @@ from local.sandboxes.envd import filesystem_service as filesystem
 from local.sandboxes.envd.accounts import Account, Accounts
 from local.sandboxes.envd.confine import Confinement, confine
 from local.sandboxes.envd.connect import Message, answer, answer_stream, read_unary, refuse
-from local.sandboxes.envd.control import send_order
 from local.sandboxes.envd.errors import ConnectError, from_os_error
 from local.sandboxes.envd.files import handle_files
-from local.sandboxes.envd.first_process import FirstProcess
+from local.sandboxes.envd.first_process import FirstProcess, rehearse
 from local.sandboxes.envd.guest import DEFAULT_ENVIRONMENT, Guest
 from local.sandboxes.envd.watch_service import WatchService
 
@@ -74,16 +71,9 @@ def warm_up_processes() -> None:
     """Carry out an order of our own, for the same reason. The thread that this takes has ended afterwards."""
     account = Account("user", os.getuid(), os.getgid(), "/")
     guest = Guest(Accounts(fixed={"user": account}), lambda: None)
-    order = {"do": "start", "key": 1, "user": "", "argv": ["true"], "envs": {}, "cwd": ""}
-    order |= {"terminal": False, "descriptors": 2}
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, theirs, Path(os.devnull).open("w") as null:
-        first = FirstProcess(theirs, theirs, guest, serve_files)
-        send_order(ours, json.dumps(order).encode(), [null.fileno(), null.fileno()])
-        first.obey()
-        first.bury()
-        first.close()
-        guest.spawner(account).close()
+    for program in ("true", os.devnull):
+        rehearse(guest, program)
+    guest.spawner(account).close()
 
 
 def _server(guest: Guest) -> web.Server:

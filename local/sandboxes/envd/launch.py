@@ -2,13 +2,14 @@
 
 import os
 from contextlib import closing
+from pathlib import Path
 
 from local.sandboxes.envd.accounts import Account, acting_as
+from local.sandboxes.envd.command import Command, Standard
 from local.sandboxes.envd.control import Order
 from local.sandboxes.envd.errors import ConnectError
 from local.sandboxes.envd.guest import Guest
-from local.sandboxes.envd.paths import resolve
-from local.sandboxes.envd.spawn import Command, Standard
+from local.sandboxes.envd.paths import resolve_text
 
 
 def launch(guest: Guest, order: Order, fds: list[int]) -> int:
@@ -18,13 +19,14 @@ def launch(guest: Guest, order: Order, fds: list[int]) -> int:
     """
     with closing(_standard(order, fds)) as standard:
         account = guest.accounts.find(order["user"] or guest.accounts.default)
-        argv = tuple(order["argv"])
-        command = Command(argv, guest.environment(account, order["envs"]), _directory(order["cwd"], account))
+        argv, cwd = tuple(order["argv"]), resolve_text(order["cwd"], account)
+        command = Command(argv, guest.environment(account, order["envs"]), cwd)
         if standard.terminal:
             os.fchown(standard.stdin, account.uid, -1)
         try:
             return guest.spawner(account).spawn(command, standard)
         except OSError as error:
+            _check_directory(Path(cwd), account)
             raise ConnectError(
                 "invalid_argument", f"'{argv[0]}' can not be started: {error.strerror}"
             ) from None
@@ -42,9 +44,7 @@ def _standard(order: Order, fds: list[int]) -> Standard:
     return Standard(stdin[0] if stdin else os.open(os.devnull, os.O_RDONLY), stdout, stderr)
 
 
-def _directory(cwd: str, account: Account) -> str:
-    path = resolve(cwd, account)
+def _check_directory(path: Path, account: Account) -> None:
     with acting_as(account):
         if not path.is_dir():
             raise ConnectError("invalid_argument", f"cwd '{path}' does not exist")
-    return str(path)

@@ -10,10 +10,15 @@ from local.sandboxes.envd.errors import ConnectError
 
 def resolve(path: str, account: Account) -> Path:
     """Make `path` absolute. Links are left to the kernel, which follows them inside the sandbox only."""
+    return Path(resolve_text(path, account))
+
+
+def resolve_text(path: str, account: Account) -> str:
+    """Do the same with text alone, for who must not wait for a `Path`."""
     check_text(path)
     if path == "~" or path.startswith("~/"):
         path = account.home + path[1:]
-    return Path("/" + os.path.normpath(Path(account.workdir or account.home, path)).lstrip("/"))
+    return "/" + os.path.normpath(os.path.join(account.workdir or account.home, path)).lstrip("/")  # noqa: PTH118
 
 
 def check_not_of_envd(fd: int) -> None:

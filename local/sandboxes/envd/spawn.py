@@ -13,12 +13,11 @@ import subprocess
 import termios
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
 from queue import SimpleQueue
 
 from local.sandboxes.envd.accounts import Account
+from local.sandboxes.envd.command import Command, Standard, vfork_exec
 from local.sandboxes.envd.confine import AGENT_OOM_SCORE
 from local.sandboxes.kernel_files import write_kernel_file
 
@@ -27,53 +26,24 @@ _SETRESUID, _SETRESGID = {"x86_64": (117, 119), "aarch64": (147, 149)}[platform.
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-@dataclass(frozen=True)
-class Command:
-    """What to run: a program found in the environment's PATH, and all it starts with."""
-
-    argv: tuple[str, ...]
-    env: dict[str, str]
-    cwd: str
-
-
-@dataclass(frozen=True)
-class Standard:
-    """File descriptors for a command's stdin, stdout and stderr; with `terminal`, all are one terminal."""
-
-    stdin: int
-    stdout: int
-    stderr: int
-    terminal: bool = False
-
-    def close(self) -> None:
-        """Close them all."""
-        for fd in {self.stdin, self.stdout, self.stderr}:
-            os.close(fd)
-
-
-_Request = tuple[Command, Standard, "Future[int]"]
-
-
 class Spawner:
     """Starts commands as one account. A process that exits must be reaped by the caller."""
 
     def __init__(self, account: Account, confine: Callable[[], None]) -> None:
-        self._requests: SimpleQueue[_Request | None] = SimpleQueue()
-        self._ready: Future[None] = Future()
-        arguments = (self._ready, self._requests, account, confine)
+        # One caller at a time waits for its answer: a process id, or why there is none.
+        self._requests: SimpleQueue[tuple[Command, Standard] | None] = SimpleQueue()
+        self._answers: SimpleQueue[int | BaseException] = SimpleQueue()
+        arguments = (self._requests, self._answers, account, confine)
         self._thread = threading.Thread(target=_serve, args=arguments, daemon=True, name=f"as-{account.name}")
         self._thread.start()
 
     def spawn(self, command: Command, standard: Standard) -> int:
         """Start `command` and return its process id. Raises `OSError` if it could not be executed."""
-        self._ready.result()
-        started: Future[int] = Future()
-        self._requests.put((command, standard, started))
-        pid = started.result()
-        # It may be gone already. Its children get the score from it.
-        with suppress(OSError):
-            write_kernel_file(f"/proc/{pid}/oom_score_adj", str(AGENT_OOM_SCORE))
-        return pid
+        self._requests.put((command, standard))
+        answer = self._answers.get()
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
 
     def close(self) -> None:
         """End its thread."""
@@ -81,30 +51,42 @@ class Spawner:
         self._thread.join()
 
 
+def let_die_first(pid: int) -> None:
+    """Have the kernel end a process before envd when memory is out. Its children get the score from it."""
+    with suppress(OSError):  # It may be gone already.
+        write_kernel_file(f"/proc/{pid}/oom_score_adj", str(AGENT_OOM_SCORE))
+
+
 def _serve(
-    ready: "Future[None]",
-    requests: "SimpleQueue[_Request | None]",
+    requests: "SimpleQueue[tuple[Command, Standard] | None]",
+    answers: "SimpleQueue[int | BaseException]",
     account: Account,
     confine: Callable[[], None],
 ) -> None:
+    failure = _bind(account, confine)
+    while request := requests.get():
+        # A thread that is not what its commands may be starts none.
+        answers.put(failure or _execute(*request))
+
+
+def _bind(account: Account, confine: Callable[[], None]) -> BaseException | None:
     try:
         confine()
         _become(account)
     except BaseException as error:  # noqa: BLE001 - whoever wants to start a command must see it
-        ready.set_exception(error)
-        return
-    ready.set_result(None)
-    while request := requests.get():
-        command, standard, started = request
-        try:
-            started.set_result(_execute(command, standard))
-        except BaseException as error:  # noqa: BLE001 - as above
-            started.set_exception(error)
+        return error
+    return None
 
 
-def _execute(command: Command, standard: Standard) -> int:
-    # Without a function to run in between, and without an identity to take, this does not fork but vfork.
-    # A terminal needs one: only the leader of the new session can take it.
+def _execute(command: Command, standard: Standard) -> int | BaseException:
+    try:
+        return _at_terminal(command, standard) if standard.terminal else vfork_exec(command, standard)
+    except BaseException as error:  # noqa: BLE001 - as above
+        return error
+
+
+def _at_terminal(command: Command, standard: Standard) -> int:
+    # This forks: only the leader of the new session can take a terminal.
     process = subprocess.Popen(
         command.argv,
         env=command.env,
@@ -113,7 +95,7 @@ def _execute(command: Command, standard: Standard) -> int:
         stdout=standard.stdout,
         stderr=standard.stderr,
         start_new_session=True,
-        preexec_fn=_take_terminal if standard.terminal else None,  # noqa: PLW1509 - one call into the kernel
+        preexec_fn=_take_terminal,  # noqa: PLW1509 - one call into the kernel
     )
     # Pid 1 reaps all its children itself; without a return code Popen would try to, later.
     process.returncode = 0

@@ -19,7 +19,7 @@ class Subscription:
         self._keepalive = keepalive
         self._events: deque[bytes] = deque()
         self._on_room = on_room
-        self._wake: asyncio.Future[None] | None = None
+        self._wake: asyncio.Future[bool] | None = None
         self._finished = False
         self._error: Exception | None = None
 
@@ -71,16 +71,18 @@ class Subscription:
         return event
 
     async def _event_within(self, seconds: float) -> bool:
-        self._wake = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._wake = loop.create_future()
+        silence = loop.call_later(seconds, self._end_wait, False)
         try:
-            async with asyncio.timeout(seconds):
-                await self._wake
-        except TimeoutError:
-            return False
+            return await self._wake
         finally:
+            silence.cancel()
             self._wake = None
-        return True
 
     def _notify(self) -> None:
+        self._end_wait(True)
+
+    def _end_wait(self, came: bool) -> None:
         if self._wake and not self._wake.done():
-            self._wake.set_result(None)
+            self._wake.set_result(came)

@@ -13,6 +13,7 @@ from local.sandboxes.namespaces.pool import Pool
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 1.0
 _LULL_SECONDS = 0.04
+_ANSWER_SECONDS = 0.002
 
 
 class Reserve:
@@ -36,7 +37,8 @@ class Reserve:
         """Take out a jail for this claim, at best one that has settled on it; none if the pool is empty."""
         cell = self._pool.take(claim)
         self._filled.clear()
-        self._wanted.set()
+        # Whoever asked is answered first.
+        asyncio.get_running_loop().call_later(_ANSWER_SECONDS, self._wanted.set)
         return cell
 
     def __len__(self) -> int:

@@ -8,6 +8,7 @@ from aiohttp.typedefs import Middleware
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from local.sandboxes.engine import EngineError
+from local.sandboxes.processes import routes as processes
 from local.sandboxes.server import log
 from local.sandboxes.server.access import same
 from local.sandboxes.server.builds.routes import TemplateRoutes
@@ -52,11 +53,16 @@ def make_app(
         # A client that goes away cuts off streams only: half a change would be worse than one too many.
         return await asyncio.shield(asyncio.ensure_future(handler(request)))
 
+    async def nowhere(_: web.Request) -> web.Response:
+        raise web.HTTPNotFound
+
     observation = ObservationRoutes(lifecycle)
     errors = _answer_errors(lifecycle.counters)
     app = web.Application(middlewares=[errors, guard], client_max_size=MAX_BODY_BYTES)
     app.cleanup_ctx.append(observation.measuring)
     app.add_routes([web.get("/health", health), web.get("/metrics", metrics)])
+    # The guard answers these for a sandbox. A known path is found at once, an unknown one sought everywhere.
+    app.add_routes([web.route("*", processes.PREFIX + "{call}", nowhere)])
     app.add_routes(observation.routes())
     app.add_routes(SandboxRoutes(lifecycle).routes())
     if templates is not None:

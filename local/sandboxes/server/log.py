@@ -12,10 +12,13 @@ from typing import TextIO
 
 _WRITE_SECONDS = 0.02
 
+_Event = tuple[float, str, Mapping[str, object]]
+"""When it happened, its name and keys. A line is made of it later, as somebody waits for who tells it."""
+
 
 def event(name: str, **keys: object) -> None:
     """Log that something happened. Durations end in `_ms`, sizes in `_bytes`."""
-    _lines.add(_line(time.time(), "info", name, keys))
+    _lines.add((time.time(), name, keys))
 
 
 def failure(name: str, error: BaseException) -> None:
@@ -50,7 +53,7 @@ class Lines(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[str | _Event] = deque()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a record of a logger."""
@@ -58,8 +61,8 @@ class Lines(logging.Handler):
         if record.levelno >= logging.WARNING:
             self.flush()
 
-    def add(self, line: str) -> None:
-        """Take a line. There is nowhere to write it before `configure`."""
+    def add(self, line: str | _Event) -> None:
+        """Take a line, or an event to write as one. There is nowhere to write it before `configure`."""
         if self.stream is None:
             return
         self._waiting.append(line)
@@ -73,13 +76,18 @@ class Lines(logging.Handler):
         """Write what waits."""
         text = ""
         while self._waiting:
-            text += self._waiting.popleft() + "\n"
+            line = self._waiting.popleft()
+            text += (line if isinstance(line, str) else _event_line(*line)) + "\n"
         if text and self.stream:
             self.stream.write(text)
             self.stream.flush()
 
 
 _lines = Lines()
+
+
+def _event_line(at: float, name: str, keys: Mapping[str, object]) -> str:
+    return _line(at, "info", name, keys)
 
 
 def _line(at: float, level: str, name: str, keys: Mapping[str, object]) -> str:
