@@ -1,9 +1,11 @@
-"""The floor: node run by the host itself, with no sandbox around it."""
+"""The floor: node and a shell run by the host itself, with no sandbox around them."""
 
+import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
+from typing import IO, cast
 
 CLEAN_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
 
@@ -11,6 +13,19 @@ CLEAN_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
 def node_exits(node: Path) -> None:
     """Run `node -e 0` from spawn to exit."""
     subprocess.run([node, "-e", "0"], env=CLEAN_ENVIRONMENT, check=True, stdin=subprocess.DEVNULL)
+
+
+def shell_first_byte_milliseconds() -> float:
+    """Return how long the host's own shell takes, started as a sandbox starts it, to write a byte."""
+    # Not the profile of whoever measures.
+    environment = CLEAN_ENVIRONMENT | {"HOME": "/"}
+    begin = perf_counter()
+    command = ["/bin/bash", "-l", "-c", "echo x"]
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    ) as shell:
+        os.read(cast("IO[bytes]", shell.stdout).fileno(), 1)
+        return (perf_counter() - begin) * 1000
 
 
 def answers(node: Path, bundle: Path, prompt: str) -> str:

@@ -16,13 +16,13 @@ def create(client: E2B) -> Sandbox:
     return client.Sandbox.create(timeout=60)
 
 
-def time_create(client: E2B, name: str, report: Report) -> None:
-    """Add one create under `name`, and the first byte of its first command if it came from a pool."""
+def time_create(client: E2B, name: str, report: Report, *, first_byte: str | None = None) -> None:
+    """Add one create under `name`, and under `first_byte` how long its first command's takes."""
     with report.timed(name):
         sandbox = create(client)
     try:
-        if name == "create_warm_ms":
-            report.samples["first_byte_ms"].append(first_byte_milliseconds(sandbox))
+        if first_byte:
+            report.samples[first_byte].append(first_byte_milliseconds(sandbox))
     finally:
         sandbox.kill()
 
