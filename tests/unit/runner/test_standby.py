@@ -126,7 +126,10 @@ def test_an_interpreter_that_booted_with_other_settings_is_replaced(
 def test_an_interpreter_that_ended_while_it_waited_is_replaced(early: Run, tmp_path: Path) -> None:
     (tmp_path / "agent.mjs").write_text("console.log('hi')")
     waited = _booted(early, "agent.mjs")
+    ended = os.pidfd_open(waited)
     os.kill(waited, signal.SIGKILL)
+    select.select([ended], [], [])
+    os.close(ended)
     with early.handed_over() as process:
         output, _ = process.communicate()
     assert early.report(output)["stdout"] == "hi\n"
