@@ -16,14 +16,20 @@ def node_exits(node: Path) -> None:
 
 
 def shell_first_byte_milliseconds() -> float:
-    """Return how long the host's own shell takes to write a byte; no profile is read, in a sandbox one is."""
+    """Return how long the host's own shell takes to write a byte; no profile is read, in a sandbox one is.
+
+    Raises `RuntimeError` if it writes none.
+    """
     begin = perf_counter()
     command = ["/bin/bash", "-c", "echo x"]
     with subprocess.Popen(
         command, env=CLEAN_ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
     ) as shell:
-        os.read(cast("IO[bytes]", shell.stdout).fileno(), 1)
-        return (perf_counter() - begin) * 1000
+        first = os.read(cast("IO[bytes]", shell.stdout).fileno(), 1)
+        took = perf_counter() - begin
+    if not first:
+        raise RuntimeError("the host's /bin/bash wrote nothing")
+    return took * 1000
 
 
 def answers(node: Path, bundle: Path, prompt: str) -> str:

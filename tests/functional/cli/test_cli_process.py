@@ -5,6 +5,7 @@ import pty
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -105,20 +106,23 @@ def test_a_secret_that_is_typed_is_not_shown(platform: FakePlatform, environment
     assert b"hunter2" not in shown
 
 
-def _hear_ctrl_c() -> None:
-    # A shell that runs the tests in the background has its children ignore it.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    # What a shell runs in the background ignores it, as would its children; a handler they do not inherit.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_ends_a_deploy_cleanly_and_says_that_it_goes_on(
     platform: FakePlatform, environment: dict[str, str], folder: Path
 ) -> None:
     platform.on("GET", "/agents/hello", Reply(200, agent(status="deploying", status_message="installing")))
     platform.on("POST", "/agents/hello/upload", Reply(200, {"source_hash": "feed" * 16}))
     with subprocess.Popen(
-        [*CAST, "deploy"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
-        preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - one call that takes no lock
-    ) as process:  # fmt: skip
+        [*CAST, "deploy"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as process:
         assert process.stderr is not None
         said = b""
         while b"  installing\n" not in said:

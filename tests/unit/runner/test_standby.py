@@ -58,6 +58,14 @@ def _booted(run: Run, agent: str) -> int:
     return interpreter
 
 
+def _await(ended: int) -> None:
+    """Wait until the process of a pidfd has ended, and close that."""
+    signal_of_end = select.poll()
+    signal_of_end.register(ended, select.POLLIN)
+    assert signal_of_end.poll(10_000)
+    os.close(ended)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_agent_sees_the_same_whether_its_interpreter_waited_or_not(
     early: Run, late: Run, tmp_path: Path, kind: str
@@ -128,8 +136,7 @@ def test_an_interpreter_that_ended_while_it_waited_is_replaced(early: Run, tmp_p
     waited = _booted(early, "agent.mjs")
     ended = os.pidfd_open(waited)
     os.kill(waited, signal.SIGKILL)
-    select.select([ended], [], [])
-    os.close(ended)
+    _await(ended)
     with early.handed_over() as process:
         output, _ = process.communicate()
     assert early.report(output)["stdout"] == "hi\n"
@@ -151,10 +158,7 @@ def test_a_standby_that_is_ended_ends_its_interpreter(early: Run, tmp_path: Path
     ended = os.pidfd_open(waited)
     early.standbys[-1].kill()
     early.standbys.pop().communicate()
-    signal_of_end = select.poll()
-    signal_of_end.register(ended, select.POLLIN)
-    assert signal_of_end.poll(10_000)
-    os.close(ended)
+    _await(ended)
     assert not (tmp_path / "ran").exists()
 
 
